@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
-from oomph.estimate.affine_sizes import N_SAMPLES, AffineSizes
+from oomph.estimate.affine_sizes import AffineSizes
 from oomph.estimate.allocator import AllocationProgram, Placed
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 from oomph.estimate.memory import MemoryModel
@@ -23,6 +23,8 @@ from oomph.gguf.ggml_types import QUANTS, QuantType
         ("granite-4.0-h-tiny", {"n_seq_max": 3}),
         ("deepseek-v2-lite", {"n_gpu_layers": 7, "type_k": "q8_0"}),
         ("phi-4-mini", {"n_devices": 2}),
+        ("deepseek-v4-flash", {"n_devices": 8}),
+        ("deepseek-v4-flash", {"n_cpu_moe": 9, "type_k": "q8_0"}),
     ],
 )
 def test_a_context_between_replayed_ones_has_the_buffers_of_its_own_replay(
@@ -55,14 +57,14 @@ def program(
 def learned(*cells: int, **described: int) -> AffineSizes:
     affine = AffineSizes()
     for n_cells in cells:
-        affine.learn(n_cells, *program(n_cells, **described))
+        affine.learn((n_cells,), *program(n_cells, **described))
     return affine
 
 
 @given(st.integers(1, 4096))
 def test_what_may_take_a_place_at_one_context_only_does_so_there(blocks: int) -> None:
     affine = learned(256, 512, 768)
-    known, sizes, alike = affine.at(256 * blocks)
+    known, sizes, alike = affine.at((256 * blocks,))
     own, own_sizes = program(256 * blocks)
     assert (sizes, alike) == (own_sizes, own.likeness())
     assert alike == [blocks == 4]
@@ -72,16 +74,20 @@ def test_what_may_take_a_place_at_one_context_only_does_so_there(blocks: int) ->
 def test_so_many_different_contexts_are_replayed_first() -> None:
     assert not learned(256, 512, 512, 256).is_known
     assert learned(256, 512, 512, 768).is_known
-    assert N_SAMPLES == 3
+    known = AffineSizes(n_checks=0)
+    known.learn((256,), *program(256))
+    assert not known.is_known
+    known.learn((768,), *program(768))
+    assert known.is_known
 
 
 def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
     affine = learned(256, 512)
-    affine.learn(768, *program(768, extra=1))
+    affine.learn((768,), *program(768, extra=1))
     assert affine.is_rigid
     bent = learned(256, 512)
     made, sizes = program(768)
-    bent.learn(768, made, [size + 1 for size in sizes])
+    bent.learn((768,), made, [size + 1 for size in sizes])
     assert bent.is_rigid
     assert not bent.is_known
 
@@ -89,5 +95,5 @@ def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
 def test_a_quantized_row_of_cells_is_padded_and_no_line() -> None:
     affine = AffineSizes()
     for n_cells in (512, 1024, 1536):
-        affine.learn(n_cells, *program(n_cells, quant=QUANTS["Q8_0"]))
+        affine.learn((n_cells,), *program(n_cells, quant=QUANTS["Q8_0"]))
     assert affine.is_rigid

@@ -64,13 +64,13 @@ def test_a_model_at_many_contexts(name: str, order: str) -> None:
         steps.sort(reverse=order == "falling")
     asked = 0
     for affine in memory._compute._learned.shared.affine.values():
-        for times in affine._packings:
+        for times in affine._piecewise:
             for step in steps:
-                found = affine.at(256 * step)
+                found = affine.at((256 * step,))
                 assert found is not None
                 made, own, alike = found
                 expected = made.run(own, alike, alignments, times)
-                assert affine.packing(256 * step, alignments, times) == expected
+                assert affine.packing((256 * step,), alignments, times) == expected
                 asked += 1
     assert asked >= len(steps)
 
@@ -122,8 +122,8 @@ def test_another_hole_is_another_decision() -> None:
 
 def test_a_context_is_learned_once() -> None:
     affine = AffineSizes()
-    assert affine.at(256) is None
+    assert affine.at((256,)) is None
     made = program([(1, 1), (2, 0)])
-    affine.learn(256, made, sizes(made, 256))
-    assert affine.at(256) == (made, sizes(made, 256), made.likeness())
-    assert affine.at(512) is None
+    affine.learn((256,), made, sizes(made, 256))
+    assert affine.at((256,)) == (made, sizes(made, 256), made.likeness())
+    assert affine.at((512,)) is None

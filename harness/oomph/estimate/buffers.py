@@ -99,8 +99,13 @@ class Turns:
             sizes.n_seqs,
             sizes.n_states,
             self.n_ctx_before_rope is not None and sizes.cells > self.n_ctx_before_rope,
-            sizes.cells > self.n_chosen,
+            self._chosen_from(setup) > self.n_chosen,
         )
+
+    def _chosen_from(self, setup: Setup) -> int:
+        """The cells that an indexer chooses from: compressed ones where there are any."""
+        ratios = setup.hparams.compress_ratios
+        return setup.sizes.compressed(min(ratios)) if ratios else setup.sizes.cells
 
 
 def turns_of(model: ModelSpec) -> Turns:

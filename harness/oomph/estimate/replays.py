@@ -13,7 +13,7 @@ from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
-from oomph.estimate.affine_sizes import N_SAMPLES, AffineSizes
+from oomph.estimate.affine_sizes import AffineSizes
 from oomph.estimate.allocator import AllocationProgram
 from oomph.estimate.backends import WITHOUT_KERNEL, alignment, alloc_bytes
 from oomph.estimate.buffers import Batch, Packing, Setup, Turns, token_batch
@@ -171,10 +171,11 @@ class Replays:
             self._turns.kind(setup, batch, setup.placement.key),
         )
         cells, has_most = setup.sizes.cells, key in known
+        at = setup.sizes.growing(setup.hparams.compress_ratios)
         if has_most and affine.is_known:
             left_out = self._left_out(setup, affine.program, selection)
-            return affine.packing(cells, alignments, left_out)
-        found = affine.at(cells)
+            return affine.packing(at, alignments, left_out)
+        found = affine.at(at)
         if found is None:
             composed = self._program(setup, batch, selection)
             if composed is None:
@@ -229,30 +230,25 @@ class Replays:
     ) -> AffineSizes:
         """Add a replay to what is known of the graph at other contexts; that is what is known of
         one with other types in the cache where these decide nothing."""
-        known, cells = self._learned.of(setup), setup.sizes.cells
-        cache = setup.cache
+        known, cache = self._learned.of(setup), setup.cache
+        at = setup.sizes.growing(setup.hparams.compress_ratios)
         plain = replace(setup, cache=replace(cache, k=F16, v=F16))
         alike = known.drawn.setdefault(self._line_key(plain, batch, layout), [])
         for other in alike:
-            if other.holds_for(cells, program, sizes):
+            if other.holds_for(at, program, sizes):
                 known.affine[self._line_key(setup, batch, layout)] = other
                 return other
         affine = self._affine_sizes(setup, batch, layout)
-        affine.learn(cells, program, sizes)
+        affine.learn(at, program, sizes)
         if affine.is_known:
             alike.append(affine)
         return affine
 
     def _affine_sizes(self, setup: Setup, batch: Batch, layout: Layout) -> AffineSizes:
-        """What is known of the graph at other contexts; a graph whose caches stand for several
-        tokens each is rigid."""
+        """What is known of the graph at other contexts; a graph that is known needs no check."""
         known, key = self._learned.of(setup).affine, self._line_key(setup, batch, layout)
         if key not in known:
-            hparams = setup.hparams
-            known[key] = AffineSizes(
-                is_rigid=any(layer.compress_ratio for layer in hparams.layers),
-                n_samples=2 if hparams.family.has_known_graph else N_SAMPLES,
-            )
+            known[key] = AffineSizes(n_checks=0 if setup.hparams.family.has_known_graph else 1)
         return known[key]
 
     def _line_key(self, setup: Setup, batch: Batch, layout: Layout) -> object:

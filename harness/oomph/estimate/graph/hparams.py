@@ -196,6 +196,11 @@ class Hparams:
         return self.family.has_cache and self.family.reads_cache
 
     @property
+    def compress_ratios(self) -> tuple[int, ...]:
+        """The numbers of tokens that a compressed cell stands for, each once."""
+        return tuple(sorted({each.compress_ratio for each in self.layers if each.compress_ratio}))
+
+    @property
     def has_swa(self) -> bool:
         """Whether llama.cpp keeps two KV caches, one of them for the sliding-window layers
         (llama_kv_cache_iswa)."""

@@ -1,5 +1,6 @@
 """Cells, streams, tokens and outputs, as llama_context makes them of the knobs."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from oomph.config import RunConfig
@@ -54,6 +55,13 @@ class Sizes:
     def compressed(self, ratio: int) -> int:
         """The cells of a stream's cache that has one for `ratio` tokens (dsv4_comp_size)."""
         return pad(max(1, -(-self.cells // ratio)), 256)
+
+    def growing(self, ratios: Sequence[int]) -> tuple[int, ...]:
+        """What all sizes of a graph are straight lines over: the cells, or those of each ratio that
+        tokens are compressed by, beside which a window alone is left of the others."""
+        is_windowed = self.cells_swa < self.cells
+        own = () if ratios and is_windowed else (self.cells,)
+        return (*own, *(self.compressed(ratio) for ratio in ratios))
 
     @property
     def caches(self) -> tuple[int, ...]:
