@@ -72,13 +72,13 @@ def test_what_may_take_a_place_at_one_context_only_does_so_there(blocks: int) ->
 
 
 def test_so_many_different_contexts_are_replayed_first() -> None:
-    assert not learned(256, 512, 512, 256).is_known
-    assert learned(256, 512, 512, 768).is_known
+    assert not learned(256, 512, 512, 256).knows((1024,))
+    assert learned(256, 512, 512, 768).knows((1024,))
     known = AffineSizes(n_checks=0)
     known.learn((256,), *program(256))
-    assert not known.is_known
+    assert not known.knows((1024,))
     known.learn((768,), *program(768))
-    assert known.is_known
+    assert known.knows((1024,))
 
 
 def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
@@ -89,7 +89,7 @@ def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
     made, sizes = program(768)
     bent.learn((768,), made, [size + 1 for size in sizes])
     assert bent.is_rigid
-    assert not bent.is_known
+    assert not bent.knows((1024,))
 
 
 def test_a_quantized_row_of_cells_is_padded_and_no_line() -> None:

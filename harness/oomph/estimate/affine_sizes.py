@@ -2,9 +2,10 @@
 
 A context changes no operator of a graph, only the cells that some of its tensors have as a
 dimension. So each size and each stride is a straight line over the cells, and two replays of one
-topology give all of them; over several numbers of cells, where old tokens are compressed, it takes
-one replay more for each. Those of an architecture that is not known must lie on the lines at a
-further context, too. Composing and scheduling a graph takes ten times as long as allocating it.
+topology give all of them. Where old tokens are compressed, there are several numbers of cells: two
+replays give what lies on a line through them, a third what lies in a plane. Those of an
+architecture that is not known must lie on the lines at a further context, too. Composing and
+scheduling a graph takes ten times as long as allocating it.
 """
 
 from collections.abc import Sequence
@@ -36,26 +37,39 @@ class _Sample:
     sizes: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step away from the first point, of 1 in its `column`, where all other such steps have none:
+    `share` is what the steps to the other points add to it."""
+
+    column: int
+    step: list[float]
+    share: list[float]
+
+
 @dataclass(slots=True)
 class AffineSizes:
-    """The replays of one topology: as many as draw the lines, and `n_checks` that must lie on them.
+    """The replays of one topology: those that draw the lines, and `n_checks` that must lie on them.
     `is_rigid` where they do not: then each context is a replay, of which the last is kept."""
 
     n_checks: int = 1
     is_rigid: bool = False
     _samples: list[_Sample] = field(default_factory=list)
     _checks: list[_Sample] = field(default_factory=list)
-    _sizes: list[Line] = field(default_factory=list)
+    _first: At = ()
+    _steps: list[_Step] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    """Those that do not grow, and 0 for those that do."""
+    _growing: dict[int, Line] = field(default_factory=dict)
     _is_alike: list[bool] = field(default_factory=list)
     _gaps: dict[int, list[Line]] = field(default_factory=dict)
     """Of pairs that are alike at some cells alone, the lines that are 0 there."""
     _piecewise: dict[tuple[Repetitions, ...], PiecewisePackings] = field(default_factory=dict)
     _packings: dict[object, Packing] = field(default_factory=dict)
 
-    @property
-    def is_known(self) -> bool:
-        """Whether other contexts can be asked for."""
-        return bool(self._sizes)
+    def knows(self, at: At) -> bool:
+        """Whether so many cells can be asked for."""
+        return bool(self._sizes) and _is_among(self._steps, self._first, at)
 
     @property
     def program(self) -> AllocationProgram:
@@ -64,34 +78,36 @@ class AffineSizes:
 
     def learn(self, at: At, program: AllocationProgram, sizes: list[int]) -> None:
         """Add a replay at so many cells; with the last that is needed the lines are drawn."""
-        if self.is_known or any(each.at == at for each in (*self._samples, *self._checks)):
+        if self.knows(at) or any(each.at == at for each in (*self._samples, *self._checks)):
             return
         sample = _Sample(at, program, sizes)
-        if self.is_rigid:
-            self._samples = [sample]
-        elif _inverse([each.at for each in (*self._samples, sample)]) is not None:
-            self._samples.append(sample)
-        elif len(self._checks) < self.n_checks:
+        if self.is_rigid or not self._samples:
+            self._samples, self._first = [sample], at
+            return
+        if _is_among(self._steps, self._first, at):
             self._checks.append(sample)
-        if len(self._samples) > len(at) and len(self._checks) >= self.n_checks:
-            self.is_rigid = not self._draw()
-            self._samples, self._checks = self._samples[-1:], []
+        else:
+            self._samples.append(sample)
+            self._steps = _steps([each.at for each in self._samples])
+        if len(self._checks) >= self.n_checks and not self._draw():
+            self._sizes = []
+            self.is_rigid = len(self._steps) == len(at)
+        if self.is_rigid:
+            self._samples, self._checks = [sample], []
 
     def at(self, at: At) -> tuple[AllocationProgram, list[int], list[bool]] | None:
         """The program, and what it runs on at so many cells; None where that is not known yet."""
-        if not self.is_known:
-            for sample in (*self._samples, *self._checks):
-                if sample.at == at:
-                    return sample.program, sample.sizes, sample.program.likeness()
-            return None
-        return self._at(at)
+        if self.knows(at):
+            return self._at(at)
+        for sample in (*self._samples, *self._checks):
+            if sample.at == at:
+                return sample.program, sample.sizes, sample.program.likeness()
+        return None
 
     def _at(self, at: At) -> tuple[AllocationProgram, list[int], list[bool]]:
-        if len(at) == 1:
-            cells = at[0]
-            sizes = [base + step * cells for base, step in self._sizes]
-        else:
-            sizes = [_value(line, at) for line in self._sizes]
+        sizes = list(self._sizes)
+        for i, line in self._growing.items():
+            sizes[i] = _value(line, at)
         alike = list(self._is_alike)
         for pair, gap in self._gaps.items():
             alike[pair] = all(_value(line, at) == 0 for line in gap)
@@ -100,7 +116,7 @@ class AffineSizes:
     def holds_for(self, at: At, program: AllocationProgram, sizes: Sequence[int]) -> bool:
         """Whether these are also the lines of another replay, with other types in the cache: if
         nothing that is allocated is of those types, as the sizes tell."""
-        if not self.is_known:
+        if not self.knows(at):
             return False
         known, own_sizes, alike = self._at(at)
         return (
@@ -138,20 +154,21 @@ class AffineSizes:
         first, second, *_ = self._samples
         seen = [*self._samples, *self._checks]
         at = [sample.at for sample in seen]
-        inverse = _inverse([sample.at for sample in self._samples])
-        assert inverse is not None, "samples are kept where they are independent"
         if any(sample.program.structure != first.program.structure for sample in seen):
             return False
         if any(_is_padded_by_cells(one, other) for one, other in _twins(first, second)):
             return False
-        sizes = [_line(at, inverse, [s.sizes[i] for s in seen]) for i in range(len(first.sizes))]
+        steps = self._steps
+        sizes = [_line(at, steps, [s.sizes[i] for s in seen]) for i in range(len(first.sizes))]
         gaps = [
-            _gap(at, inverse, [_difference(s.program, pair) for s in seen])
+            _gap(at, steps, [_difference(s.program, pair) for s in seen])
             for pair in range(len(first.program.pairs))
         ]
         if None in sizes or None in gaps:
             return False
-        self._sizes = [line for line in sizes if line is not None]
+        lines = [line for line in sizes if line is not None]
+        self._growing = {i: line for i, line in enumerate(lines) if any(line[1:])}
+        self._sizes = [0 if any(line[1:]) else line[0] for line in lines]
         self._is_alike = [gap == [] for gap in gaps]
         self._gaps = {
             pair: gap for pair, gap in enumerate(gaps) if gap and all(any(line[1:]) for line in gap)
@@ -181,51 +198,70 @@ def _difference(program: AllocationProgram, pair: int) -> list[int]:
     return [a - b for a, b in zip((*one.ne, *one.nb), (*other.ne, *other.nb), strict=True)]
 
 
-def _inverse(points: Sequence[At]) -> list[list[float]] | None:
-    """The inverse of the steps from the first point to the others, the rows of a matrix that has
-    further ones where there are fewer points than that takes; None where a point is no new one."""
+def _steps(points: Sequence[At]) -> list[_Step]:
+    """The steps that reach whatever lies with these points on a line, or in a plane; each point is
+    one that the others do not reach."""
     first, *others = points
-    n = len(first)
-    rows = [[(x - own) / _STEP for x, own in zip(at, first, strict=True)] for at in others]
-    whole = [[*row, *[float(i == j) for j in range(len(rows))]] for i, row in enumerate(rows)]
-    for i in range(len(rows)):
-        column = max(range(n), key=lambda j: abs(whole[i][j]))
-        if abs(whole[i][column]) < _NOTHING:
-            return None
-        for k, row in enumerate(whole):
+    steps = [[(x - own) / _STEP for x, own in zip(at, first, strict=True)] for at in others]
+    shares = [[float(i == j) for j in range(len(steps))] for i in range(len(steps))]
+    columns = []
+    for i, row in enumerate(steps):
+        # of what grows the slowest all others are multiples
+        column = min(
+            (j for j, x in enumerate(row) if abs(x) > _NOTHING),
+            key=[abs(x) for x in row].__getitem__,
+        )
+        columns.append(column)
+        by = row[column]
+        steps[i], shares[i] = [x / by for x in row], [x / by for x in shares[i]]
+        for k in range(len(steps)):
             if k != i:
-                share = row[column] / whole[i][column]
-                for j in range(len(row)):
-                    row[j] -= share * whole[i][j]
-    if len(rows) < n:
-        return []
-    found: list[list[float]] = [[] for _ in range(n)]
-    for row in whole:
-        column = max(range(n), key=lambda j: abs(row[j]))
-        found[column] = [x / row[column] for x in row[n:]]
-    return found
+                by = steps[k][column]
+                steps[k] = [x - by * own for x, own in zip(steps[k], steps[i], strict=True)]
+                shares[k] = [x - by * own for x, own in zip(shares[k], shares[i], strict=True)]
+    return [
+        _Step(column, step, share)
+        for column, step, share in zip(columns, steps, shares, strict=True)
+    ]
+
+
+def _is_among(steps: Sequence[_Step], first: At, at: At) -> bool:
+    """Whether steps from the first point reach another."""
+    left = [(x - own) / _STEP for x, own in zip(at, first, strict=True)]
+    for each in steps:
+        by = left[each.column]
+        left = [x - by * own for x, own in zip(left, each.step, strict=True)]
+    return all(abs(x) < _NOTHING for x in left)
 
 
 def _value(line: Line, at: At) -> int:
-    return line[0] + sum(step * n for step, n in zip(line[1:], at, strict=True))
+    value = line[0]
+    for i, n in enumerate(at, 1):
+        value += line[i] * n
+    return value
 
 
-def _line(at: Sequence[At], inverse: list[list[float]], values: list[int]) -> Line | None:
-    """The line through the values at these cells, of which the first have this `inverse`; None
-    where they lie on none, or on none of whole numbers."""
-    rises = [(value - values[0]) / _STEP for value in values[1 : len(inverse) + 1]]
-    steps = [round(sum(x * rise for x, rise in zip(row, rises, strict=True))) for row in inverse]
-    base = values[0] - sum(step * n for step, n in zip(steps, at[0], strict=True))
-    line = (base, *steps)
+def _line(at: Sequence[At], steps: Sequence[_Step], values: list[int]) -> Line | None:
+    """The line through the values at these cells, to which these steps lead; None where they lie on
+    none, or on none of whole numbers."""
+    by_cell = [0 for _ in at[0]]
+    if all(value == values[0] for value in values):
+        return (values[0], *by_cell)
+    rises = [(value - values[0]) / _STEP for value in values[1 : len(steps) + 1]]
+    for each in steps:
+        shares = zip(each.share, rises, strict=True)
+        by_cell[each.column] = round(sum(share * rise for share, rise in shares))
+    base = values[0] - sum(step * n for step, n in zip(by_cell, at[0], strict=True))
+    line = (base, *by_cell)
     is_on = all(_value(line, each) == value for each, value in zip(at, values, strict=True))
     return line if is_on else None
 
 
 def _gap(
-    at: Sequence[At], inverse: list[list[float]], differences: list[list[int]]
+    at: Sequence[At], steps: Sequence[_Step], differences: list[list[int]]
 ) -> list[Line] | None:
     """The lines of those differences that are not always 0; None where one is no line."""
-    lines = [_line(at, inverse, list(values)) for values in zip(*differences, strict=True)]
+    lines = [_line(at, steps, list(values)) for values in zip(*differences, strict=True)]
     return None if None in lines else [line for line in lines if line is not None and any(line)]
 
 

@@ -172,7 +172,7 @@ class Replays:
         )
         cells, has_most = setup.sizes.cells, key in known
         at = setup.sizes.growing(setup.hparams.compress_ratios)
-        if has_most and affine.is_known:
+        if has_most and affine.knows(at):
             left_out = self._left_out(setup, affine.program, selection)
             return affine.packing(at, alignments, left_out)
         found = affine.at(at)
@@ -240,7 +240,7 @@ class Replays:
                 return other
         affine = self._affine_sizes(setup, batch, layout)
         affine.learn(at, program, sizes)
-        if affine.is_known:
+        if affine.knows(at) and affine not in alike:
             alike.append(affine)
         return affine
 
