@@ -89,10 +89,12 @@ class AffineSizes:
         else:
             self._samples.append(sample)
             self._steps = _steps([each.at for each in self._samples])
-        if len(self._checks) >= self.n_checks and not self._draw():
-            self._sizes = []
-            self.is_rigid = len(self._steps) == len(at)
-        if self.is_rigid:
+        if len(self._checks) < self.n_checks:
+            return
+        is_drawn, is_last = self._draw(), len(self._steps) == len(at)
+        if not is_drawn:
+            self._sizes, self.is_rigid = [], is_last
+        if is_last:  # one program is enough from here on
             self._samples, self._checks = [sample], []
 
     def at(self, at: At) -> tuple[AllocationProgram, list[int], list[bool]] | None:

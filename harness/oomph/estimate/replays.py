@@ -240,7 +240,7 @@ class Replays:
                 return other
         affine = self._affine_sizes(setup, batch, layout)
         affine.learn(at, program, sizes)
-        if affine.knows(at) and affine not in alike:
+        if affine.knows(at) and all(affine is not other for other in alike):
             alike.append(affine)
         return affine
 
