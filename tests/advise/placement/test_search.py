@@ -1,5 +1,6 @@
 """The best placement: it fits, it holds what was said, and nothing that was offered is quicker."""
 
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -7,7 +8,13 @@ from typing import Any
 import pytest
 
 from oomph.advise.placement.parts import GOALS, Goal
-from oomph.advise.placement.search import WHERE_LAYERS_GO, best_placement, divided, front
+from oomph.advise.placement.search import (
+    WHERE_LAYERS_GO,
+    best_placement,
+    divided,
+    front,
+    worth_showing,
+)
 from oomph.advise.speeds import speeds
 from oomph.advise.verdict import SURE
 from oomph.config import RunConfig
@@ -124,6 +131,17 @@ def test_no_row_of_the_front_beats_another() -> None:
             one != other and all(b >= a for a, b in zip(one, other, strict=True))
             for other in figures
         )
+
+
+def test_rows_that_read_alike_are_shown_once() -> None:
+    """The search for decode and that for prefill may end at placements a hair apart."""
+    row, *_ = front(estimator("qwen3-30b-a3b:Q4_K_M", "3060"), RunConfig(n_ctx=16384))
+    twin = replace(row, config=row.config.with_(n_cpu_moe=row.config.n_cpu_moe + 1))
+    longer = replace(row, config=row.config.with_(n_ctx=2 * row.config.n_ctx))
+    unknown = replace(row, speeds=None), replace(twin, speeds=None)
+    assert worth_showing([row, twin, row]) == [row]
+    assert worth_showing([row, longer]) == [longer]
+    assert worth_showing(unknown) == [*unknown]
 
 
 def test_a_split_is_found_where_the_default_does_not_fit() -> None:

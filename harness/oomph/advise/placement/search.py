@@ -5,7 +5,7 @@ the longest, within the memory of every card and of the host. Ties go to fewer c
 caches.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from math import inf
 from typing import Final
 
@@ -82,10 +82,18 @@ def front(
     found = [_best(prover, goal) for goal in ("decode", "prefill", "context")]
     if prover.may_change("n_ctx"):
         found += [prover.longest(shape) for shape in _smaller_caches(prover)]
-    rows = [each for each in found if each is not None]
-    kept = [row for row in rows if not any(_is_beaten(row, other) for other in rows)]
-    unlike = {row.config: row for row in kept}.values()
-    return tuple(sorted(unlike, key=lambda row: (row.config.n_ctx, -row.decode_tokens_per_s)))
+    kept = worth_showing([each for each in found if each is not None])
+    return tuple(sorted(kept, key=lambda row: (row.config.n_ctx, -row.decode_tokens_per_s)))
+
+
+def worth_showing(rows: Sequence[Placed]) -> list[Placed]:
+    """The rows of which none is better in everything, and of those that read alike the first."""
+    kept: list[Placed] = []
+    for row in rows:
+        is_beaten = any(_is_beaten(row, other) for other in rows)
+        if not (is_beaten or any(_is_alike(row, other) for other in kept)):
+            kept.append(row)
+    return kept
 
 
 def _is_beaten(row: Placed, other: Placed) -> bool:
@@ -95,6 +103,19 @@ def _is_beaten(row: Placed, other: Placed) -> bool:
         for each in (row, other)
     )
     return own != others and all(b >= a for a, b in zip(own, others, strict=True))
+
+
+def _is_alike(row: Placed, other: Placed) -> bool:
+    """Whether two rows are the same, or none is quicker by more than a change is worth."""
+    pairs = (
+        (row.decode_tokens_per_s, other.decode_tokens_per_s),
+        (row.prefill_tokens_per_s, other.prefill_tokens_per_s),
+    )
+    return row.config == other.config or (
+        row.speeds is not None
+        and row.config.n_ctx == other.config.n_ctx
+        and all(max(pair) <= WORTH_A_SPLIT * min(pair) for pair in pairs)
+    )
 
 
 def _best(prover: Prover, goal: Goal) -> Placed | None:
