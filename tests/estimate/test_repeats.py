@@ -4,7 +4,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_entries, catalogue_model
@@ -99,6 +99,7 @@ def test_types_decide_what_is_copied_and_no_node() -> None:
     st.sampled_from([{"n_cpu_moe": 48}, {"n_cpu_moe": 20, "n_devices": 2}, {"n_gpu_layers": 3}]),
     st.sampled_from([8192, 12_345]),
 )
+@example(["Q4_K", "Q4_K", "Q4_K", "Q4_K", "Q6_K"], {"n_cpu_moe": 48}, 8192)
 @settings(max_examples=6)
 def test_layers_of_mixed_types_on_the_host_are_gone_through_as_they_are(
     model: str, kinds: list[str], knobs: dict[str, int], n_ctx: int

@@ -21,7 +21,7 @@ from oomph.estimate.build import Build
 from oomph.estimate.composed import Composed, graph_of
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.placement import CPU, layer_and_part, layer_of
-from oomph.estimate.graph.tensor import F16, Tensor
+from oomph.estimate.graph.tensor import F16, Tensor, strides
 from oomph.estimate.loops import Repetitions
 from oomph.estimate.repeats import KEPT, Selection, select_layers
 from oomph.estimate.replayed import Layout, Learned
@@ -218,7 +218,8 @@ class Replays:
     def _copy_bytes(self, copy: Tensor, device: str, name: str) -> int:
         """What another layer's weight takes where one like it is copied."""
         quant = self._model.tensors[name].quant
-        return alloc_bytes(device, Tensor("NONE", quant, copy.ne, []))
+        # with its strides, as a copy is made: rows that are no whole blocks are longer so
+        return alloc_bytes(device, Tensor("NONE", quant, copy.ne, [], nb=strides(quant, copy.ne)))
 
     def _learn(
         self,
