@@ -28,17 +28,14 @@ class Setup:
     """What each card has of a tensor with --split-mode tensor; None for the other modes."""
 
     @property
+    def about(self) -> tuple[object, ...]:
+        """What a graph depends on but sizes, and where the model lies."""
+        return (self.cache, self.hparams.key, self.op_offload, self.pooling, self.unfused)
+
+    @property
     def key(self) -> tuple[object, ...]:
         """What its graphs share with those of a setup that they are equal to, of the same batch."""
-        return (
-            self.placement.key,
-            self.sizes.caches,
-            self.cache,
-            self.hparams.key,
-            self.op_offload,
-            self.pooling,
-            self.unfused,
-        )
+        return (self.placement.key, self.sizes.caches, *self.about)
 
 
 @frozen
@@ -89,11 +86,7 @@ class Turns:
         sizes = setup.sizes
         return (
             places,
-            setup.cache,
-            setup.hparams.key,
-            setup.op_offload,
-            setup.pooling,
-            setup.unfused,
+            *setup.about,
             batch,
             sizes.n_stream,
             sizes.n_seqs,

@@ -117,7 +117,7 @@ class Replays:
         batch, longer = token_batch(setup), self._select(setup, KEPT[0])
         # the first graph of a model is allocated, too, with as many layers as that takes
         is_first = not self._learned.of(setup).fuses_in
-        is_at_hand = is_first or self._is_composed(setup, batch, longer)
+        is_at_hand = is_first or self._kept((*setup.key, batch, longer, True)) is not None
         composed = self._composed(setup, batch, longer if is_at_hand else layout.selection)
         backends, layers = setup.placement.backends, composed.fused_layers
         return all(
@@ -126,9 +126,9 @@ class Replays:
             if node in layers and node.op == op
         )
 
-    def _is_composed(self, setup: Setup, batch: Batch, selection: Selection) -> bool:
-        """Whether a graph is one of those that are kept."""
-        return any(key == (*setup.key, batch, selection, True) for key, _ in self._last)
+    def _kept(self, key: object) -> Composed | None:
+        """The graph of this key, if it is one of those that are kept."""
+        return next((composed for known, composed in self._last if known == key), None)
 
     def _composed(
         self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool = True
@@ -137,9 +137,8 @@ class Replays:
         kept: they are counted, asked whether attention is fused, and allocated, one after the
         other."""
         key = (*setup.key, batch, selection, pins)
-        for known, composed in self._last:
-            if known == key:
-                return composed
+        if kept := self._kept(key):
+            return kept
         b = self._builder(setup, batch)
         graph, ends = graph_of(b, selection.layers)
         for node in () if pins else graph.nodes:

@@ -178,11 +178,15 @@ class ModelWork:
         self._model = model
 
     @cached_property
+    def _named(self) -> Sequence[tuple[TensorInfo, int | None, str]]:
+        """Every tensor with its layer, and its name without that."""
+        return [(each, *layer_and_part(each.name)) for each in self._model.tensors.values()]
+
+    @cached_property
     def _matrices(self) -> Sequence[_Matrix]:
         return [
             _matrix(tensor, layer, part)
-            for tensor in self._model.tensors.values()
-            for layer, part in [layer_and_part(tensor.name)]
+            for tensor, layer, part in self._named
             if len(tensor.ne) > 1 and not part.endswith("bias")
         ]
 
@@ -190,8 +194,7 @@ class ModelWork:
     def _parts(self) -> dict[int, list[str]]:
         """The names of each layer's tensors, without the layer."""
         found: dict[int, list[str]] = defaultdict(list)
-        for name in self._model.tensors:
-            layer, part = layer_and_part(name)
+        for _, layer, part in self._named:
             if layer is not None:
                 found[layer].append(part)
         return found

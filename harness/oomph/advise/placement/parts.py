@@ -321,9 +321,10 @@ class _Shares:
 
 def _shares(by_device: Mapping[Hashable, Work]) -> _Shares:
     """The shares by device, equal ones counted once."""
-    unlike = {_likeness(work): work for work in by_device.values()}
-    numbers = {likeness: i for i, likeness in enumerate(unlike)}
-    alike = {device: numbers[_likeness(work)] for device, work in by_device.items()}
+    likeness = {device: _likeness(work) for device, work in by_device.items()}
+    unlike = {likeness[device]: work for device, work in by_device.items()}
+    numbers = {each: i for i, each in enumerate(unlike)}
+    alike = {device: numbers[each] for device, each in likeness.items()}
     return _Shares(alike=alike, works=list(unlike.values()))
 
 

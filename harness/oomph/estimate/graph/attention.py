@@ -41,7 +41,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         k = rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
         v = rotate(b, v, "v", rotates_v, il)
-    for x in (q, v, k) if b.stores_v_first else (q, k, v):
+    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.reads_cache else (q, v, k):
         if x:
             b.graph.expand(x)
     if not b.hparams.reads_cache and k and v:

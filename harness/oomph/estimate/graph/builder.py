@@ -69,7 +69,6 @@ class Builder:
         self._made: dict[tuple[str, object], Tensor] = {}
         router = (hparams.router,) if hparams.router else ()
         self._shapes: tuple[LayerShape, ...] = (*hparams.layers, *router)
-        self._has_swa = hparams.has_swa
         self._prefixes = [f"{self.family.blocks}.{layer.block}." for layer in self._shapes]
 
     def once(self, key: str, about: object, make: Callable[[], Tensor]) -> Tensor:
@@ -83,11 +82,6 @@ class Builder:
     def shape(self, il: int) -> LayerShape:
         """The widths of layer `il`; the router's is the one past the last."""
         return self._shapes[il]
-
-    @property
-    def stores_v_first(self) -> bool:
-        """Whether v comes before k where both are written to the cache."""
-        return self.hparams.reads_cache and not self._has_swa
 
     @property
     def makes_logits(self) -> bool:

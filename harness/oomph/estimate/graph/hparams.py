@@ -7,6 +7,7 @@ so a layer's cache and its nodes cannot disagree.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from oomph.architectures.families import family_of
@@ -195,12 +196,12 @@ class Hparams:
         """Whether attention looks at what was kept."""
         return self.family.has_cache and self.family.reads_cache
 
-    @property
+    @cached_property
     def compress_ratios(self) -> tuple[int, ...]:
         """The numbers of tokens that a compressed cell stands for, each once."""
         return tuple(sorted({each.compress_ratio for each in self.layers if each.compress_ratio}))
 
-    @property
+    @cached_property
     def has_swa(self) -> bool:
         """Whether llama.cpp keeps two KV caches, one of them for the sliding-window layers
         (llama_kv_cache_iswa)."""
