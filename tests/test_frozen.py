@@ -6,6 +6,7 @@ from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from inspect import signature
+from pprint import pformat
 from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
@@ -67,6 +68,13 @@ def test_equal_hashed_and_shown_as_a_frozen_dataclass(
     assert (made[0] == made[1]) is (twins[0] == twins[1])
     assert [hash(each) for each in made] == [hash(each) for each in twins]
     assert [repr(each) for each in made] == [repr(each).replace("Twin", "Plain") for each in twins]
+
+
+def test_printers_that_know_dataclasses_show_it_as_it_shows_itself() -> None:
+    """pytest's is one of them: a failed assertion shall say what was found."""
+    for value in (Plain(n=1, names=("a",)), Checked(n=1), Nothing()):
+        assert pformat(value) == repr(value)
+        assert pformat([value], width=1) == f"[{value!r}]"
 
 
 def test_what_is_not_compared_makes_no_difference() -> None:

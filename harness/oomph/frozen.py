@@ -25,6 +25,11 @@ INTERPRETED: Final = 50
 """So many values of a class take as long without a compiled `__init__` as its compilation."""
 
 
+@dataclass(init=False, repr=False, eq=False)
+class _Uncompiled:
+    """What `dataclasses` says of a class for which it compiled nothing is true of all here."""
+
+
 @dataclass_transform(
     eq_default=True, kw_only_default=True, frozen_default=True, field_specifiers=(field,)
 )
@@ -43,6 +48,7 @@ def frozen(cls: type[T]) -> type[T]:
     if any(isinstance(each, cached_property) for each in body.values()):
         body["__slots__"] += ("__dict__",)  # where what is computed once is kept
     body["__dataclass_fields__"] = fields
+    body["__dataclass_params__"] = _Uncompiled.__dataclass_params__  # type: ignore[attr-defined]
     body["__signature__"] = _Signature()
     compared = tuple(name for name, each in fields.items() if each.compare)
     body["__eq__"], body["__hash__"] = _comparing(compared)

@@ -261,6 +261,25 @@ class TestPrograms:
             assert server.log()[0] == "asked for 127.0.0.1 0"
             assert server.get("/health") == {"status": "ok"}
 
+    def test_one_that_is_healthy_before_it_works_is_not_asked_to_end_between(
+        self, script: Write
+    ) -> None:
+        """llama-server forgets a signal that comes before it waits for requests."""
+        busy_at_first = (
+            "#!/usr/bin/env python3\n"
+            "import signal, sys\n"
+            "from http.server import BaseHTTPRequestHandler, HTTPServer\n"
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "class Healthy(BaseHTTPRequestHandler):\n"
+            "    def do_GET(self):\n"
+            "        if self.path == '/slots':\n"
+            "            signal.signal(signal.SIGINT, lambda *_: sys.exit(0))\n"
+            "        self.send_response(200); self.end_headers()\n"
+            '        self.wfile.write(b\'{"status": "ok"}\')\n'
+            "HTTPServer(('127.0.0.1', 0), Healthy).serve_forever()\n"
+        )
+        assert run_server(script(busy_at_first)).exit_code == 0
+
     def test_whatever_happens_in_the_block_nothing_stays(self, script: Write) -> None:
         with (
             pytest.raises(RuntimeError, match="meanwhile"),

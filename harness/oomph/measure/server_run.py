@@ -139,12 +139,19 @@ class Server:
 
     def await_health(self, timeout_s: float) -> float | None:
         """Seconds until `/health` answered; None where it ended before, or did not in
-        `timeout_s`."""
+        `timeout_s`.
+
+        llama-server is healthy a moment before it takes up its work, and forgets a signal that
+        comes between: what it says of its slots comes after.
+        """
         while time.monotonic() - self._started < timeout_s and not self.has_ended(POLL_S):
             with contextlib.suppress(*NO_REPLY):
                 self.url = self.url or self._address()
                 if self.url and self.get("/health", timeout_s=1.0)["status"] == "ok":
-                    return time.monotonic() - self._started
+                    health_s = time.monotonic() - self._started
+                    with contextlib.suppress(*NO_REPLY):
+                        self.get("/slots", timeout_s=GRACE_S)
+                    return health_s
         return None
 
     def _address(self) -> str:
