@@ -223,6 +223,12 @@ def test_max_context_is_the_longest_of_all_that_fit(
     assert Estimator(dense, gpu_memory_bytes=n_bytes).max_context(**knobs, limit=12288) == best
 
 
+def test_where_weights_alone_are_too_large_no_graph_is_replayed(dense: ModelSpec) -> None:
+    estimator = Estimator(dense, gpu_memory_bytes=1 << 20)
+    assert estimator.max_context() == 0
+    assert not estimator._memory._compute._learned.shared.packings
+
+
 def test_max_context_is_exact_where_a_longer_context_takes_less() -> None:
     """With n_ubatch 2048, Qwen3-30B-A3B's holes close at 25,600 cells: 139 MiB less than with 256
     cells fewer."""

@@ -64,7 +64,8 @@ def test_a_model_at_many_contexts(name: str, order: str) -> None:
         steps.sort(reverse=order == "falling")
     asked = 0
     for affine in memory._compute._learned.shared.affine.values():
-        for times in affine._piecewise:
+        for rest, times in affine._piecewise:
+            assert rest == ()
             for step in steps:
                 found = affine.at((256 * step,))
                 assert found is not None
@@ -127,3 +128,20 @@ def test_a_context_is_learned_once() -> None:
     affine.learn((256,), made, sizes(made, 256))
     assert affine.at((256,)) == (made, sizes(made, 256), made.likeness())
     assert affine.at((512,)) is None
+
+
+def test_a_model_whose_cells_are_of_several_kinds() -> None:
+    """DeepSeek-V4 compresses old tokens by 4 and by 128: contexts are rows, along the first."""
+    memory = MemoryModel(catalogue_model("deepseek-v4-flash", "Q4_K_M"))
+    config, chance = RunConfig(n_devices=2, swa_full=False), random.Random(4)
+    rows = [chance.randint(1, 16) for _ in range(3)]
+    asked = [128 * row + step for row in rows for step in chance.sample(range(0, 128, 4), 8)]
+    for steps in (*asked, *asked[::-1]):
+        setup = memory.setup(config.with_(n_ctx=256 * steps))
+        apart = MemoryModel(catalogue_model("deepseek-v4-flash", "Q4_K_M"))
+        assert memory.compute(setup) == apart.compute(setup)
+    assert any(
+        rest and packings._n_asked > len(packings._cells)
+        for affine in memory._compute._learned.shared.affine.values()
+        for (rest, _), packings in affine._piecewise.items()
+    )

@@ -64,7 +64,10 @@ class AffineSizes:
     _is_alike: list[bool] = field(default_factory=list)
     _gaps: dict[int, list[Line]] = field(default_factory=dict)
     """Of pairs that are alike at some cells alone, the lines that are 0 there."""
-    _piecewise: dict[tuple[Repetitions, ...], PiecewisePackings] = field(default_factory=dict)
+    _piecewise: dict[tuple[At, tuple[Repetitions, ...]], PiecewisePackings] = field(
+        default_factory=dict
+    )
+    """The packings along the first number of cells, for each of the others."""
     _packings: dict[object, Packing] = field(default_factory=dict)
 
     def knows(self, at: At) -> bool:
@@ -132,17 +135,19 @@ class AffineSizes:
     ) -> Packing:
         """What the program comes to at so many cells, with the repetitions of its loops that are
         left out."""
-        if len(at) > 1:
+        first, rest = at[0], at[1:]
+        if len(self._steps) < len(at):  # not all beside this is known
             key = at, left_out
             if key not in self._packings:
                 self._packings[key] = self._gone_through(at, alignments, left_out)[0]
             return self._packings[key]
-        if left_out not in self._piecewise:
-            alone = [n for gap in self._gaps.values() for n in _meetings(gap)]
-            self._piecewise[left_out] = PiecewisePackings(
-                lambda n: self._gone_through((n,), alignments, left_out), alone
+        row = rest, left_out
+        if row not in self._piecewise:
+            alone = [n for gap in self._gaps.values() for n in _meetings(gap, rest)]
+            self._piecewise[row] = PiecewisePackings(
+                lambda n: self._gone_through((n, *rest), alignments, left_out), alone
             )
-        return self._piecewise[left_out].at(at[0])
+        return self._piecewise[row].at(first)
 
     def _gone_through(
         self, at: At, alignments: Sequence[int], left_out: tuple[Repetitions, ...]
@@ -267,8 +272,10 @@ def _gap(
     return None if None in lines else [line for line in lines if line is not None and any(line)]
 
 
-def _meetings(gap: list[Line]) -> list[int]:
-    """The number of cells at which all differences are 0 at once, if there is one."""
-    places = [-base // step if base % step == 0 else None for base, step in gap]
-    first = places[0]
-    return [] if first is None or any(place != first for place in places) else [first]
+def _meetings(gap: list[Line], rest: At) -> list[int]:
+    """The first number of cells at which all differences are 0 at once, if there is one; the others
+    are `rest`."""
+    lines = [(_value((base, *others), rest), step) for base, step, *others in gap]
+    places = {-base // step if base % step == 0 else None for base, step in lines if step}
+    is_apart = any(base for base, step in lines if not step)
+    return [] if is_apart or len(places) != 1 else [place for place in places if place is not None]

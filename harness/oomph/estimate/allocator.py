@@ -164,12 +164,12 @@ class AllocationProgram:
         )
         return packing, decisions
 
-    def most_bytes(
+    def most(
         self,
         sizes: Sequence[int],
         alignments: Sequence[int],
         left_out: Sequence[Repetitions] = (),
-    ) -> tuple[int, ...]:
+    ) -> Packing:
         """More than any pool comes to hold: all that is ever put there, side by side."""
         total, padded = [0] * len(alignments), self._padded(sizes, alignments)
         for taken in (self.first, *(takes for takes, _ in self.steps)):
@@ -185,7 +185,7 @@ class AllocationProgram:
             for sizes_of_copies in repetitions:
                 for number, size in zip(loop.copies, sizes_of_copies, strict=True):
                     total[self.pools[number]] += size
-        return tuple(total)
+        return Packing(bytes=tuple(total), live_bytes=tuple(total))
 
     def _padded_copies(
         self, left_out: Sequence[Repetitions], alignments: Sequence[int]

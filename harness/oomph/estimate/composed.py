@@ -23,7 +23,8 @@ class Composed:
         fused_layers: Mapping[Tensor, int],
         selection: Selection,
     ) -> None:
-        self.graph, self.fused_layers = graph, fused_layers
+        self.graph, self.ends = graph, ends
+        self.fused_layers, self.selection = fused_layers, selection
         self.plan: Schedule | None = None
         self.n_inputs = sum(leaf.is_input for leaf in graph.leafs)
         """Inputs of the graph, of which equal layers share each."""

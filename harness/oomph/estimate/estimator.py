@@ -808,13 +808,10 @@ class Estimator:
         beyond where they do with the live bytes of that context itself. The contexts up to there
         are tried one by one.
         """
+        nothing: list[Mapping[str, int]] = [{}]
 
         def at(steps: int) -> RunConfig:
             return config.with_(n_ctx=steps * CONTEXT_STEP)
-
-        if self.fits(at(most)):
-            return most
-        found = bisect_left(range(1, most), True, key=lambda steps: not self.fits(at(steps)))
 
         def live(steps: int) -> list[Mapping[str, int]]:
             """The live bytes of the model's compute buffers and of the riders'."""
@@ -831,6 +828,13 @@ class Estimator:
             fixed = [part for _, each, _ in beside for part in each.values()]
             return not self._has_room(config, setup, (*lived, *fixed))
 
+        if is_full(1, nothing):
+            return 0
+        if self.fits(at(most)):
+            return most
+        found = bisect_left(range(1, most), True, key=lambda steps: not self.fits(at(steps)))
+        if is_full(found + 1, nothing):
+            return found
         least = live(found + 1)
         end = bisect_left(range(1, most), True, key=lambda steps: is_full(steps, least))
         end = min(end, found + MOST_TRIED)

@@ -32,11 +32,30 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutCard:
+    """A card without layers in a graph, and the one that stands for it.
+
+    `n_left_out` has for runs of that one, by their numbers, how many repetitions the card leaves
+    out instead.
+    """
+
+    device: str
+    like: str
+    n_left_out: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
-    """Layers to compose, and the runs that they are of."""
+    """Layers to compose, the runs that they are of, and the cards that are left out."""
 
     layers: tuple[int, ...]
     runs: tuple[Run, ...] = ()
+    cards: tuple[LeftOutCard, ...] = ()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether layers are left out."""
+        return bool(self.runs or self.cards)
 
     @property
     def ends(self) -> tuple[int, ...]:

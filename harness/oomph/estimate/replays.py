@@ -22,6 +22,7 @@ from oomph.estimate.composed import Composed, graph_of
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.placement import CPU, layer_and_part, layer_of
 from oomph.estimate.graph.tensor import F16, Tensor, strides
+from oomph.estimate.like_cards import KEPT_CARDS, are_apart, leave_out_cards, of_all_cards
 from oomph.estimate.loops import Repetitions
 from oomph.estimate.repeats import KEPT, Selection, select_layers
 from oomph.estimate.replayed import Layout, Learned
@@ -63,11 +64,11 @@ class Replays:
     def n_nodes(self, setup: Setup) -> int:
         """The nodes of the whole graph of a token. ModelFileError where the file lacks a tensor
         that it needs."""
-        return self._composed(setup, token_batch(setup), self._select(setup, KEPT[0])).n_nodes
+        return self._composed(setup, token_batch(setup), self._counted(setup)).n_nodes
 
     def n_tensors(self, setup: Setup, batch: Batch) -> int:
         """Nodes and inputs of the whole graph."""
-        composed = self._composed(setup, batch, self._select(setup, KEPT[0]))
+        composed = self._composed(setup, batch, self._counted(setup))
         return composed.n_nodes + composed.n_inputs
 
     def fuses(self, setup: Setup, rest: tuple[object, ...]) -> bool:
@@ -105,7 +106,7 @@ class Replays:
         tried = self._learned.of(setup).tried
         for i in range(tried.get(kind, 0), len(KEPT)):
             layout = self._layout(setup, KEPT[i])
-            packing = self._replay_layers(setup, batch, layout) if layout.selection.runs else None
+            packing = self._replay_layers(setup, batch, layout) if layout.selection.is_cut else None
             if packing:
                 return packing
             composed = self._composed(setup, batch, layout.selection, pins=not self._is_dry_run)
@@ -164,16 +165,16 @@ class Replays:
         """The packing of a graph of some layers; None where the others could not be gone through
         like them, or where they are too many."""
         affine, selection = self._affine_sizes(setup, batch, layout), layout.selection
-        alignments = [alignment(device) for device in setup.placement.backends]
-        known, key = (
-            self._learned.of(setup).most,
-            self._turns.kind(setup, batch, setup.placement.key),
-        )
+        placement, known = setup.placement, self._learned.of(setup).most
+        alignments = [alignment(device) for device in placement.backends]
+        key = self._turns.kind(setup, batch, placement.key)
         cells, has_most = setup.sizes.cells, key in known
         at = setup.sizes.growing(setup.hparams.compress_ratios)
         if has_most and affine.knows(at):
             left_out = self._left_out(setup, affine.program, selection)
-            return affine.packing(at, alignments, left_out)
+            return of_all_cards(
+                placement, selection, left_out, lambda each: affine.packing(at, alignments, each)
+            )
         found = affine.at(at)
         if found is None:
             composed = self._program(setup, batch, selection)
@@ -185,9 +186,13 @@ class Replays:
         program, sizes, alike = found
         left_out = self._left_out(setup, program, selection)
         if not (affine.is_rigid or (has_most and known[key][0] >= cells)):
-            most = program.most_bytes(sizes, alignments, left_out)
-            known[key] = cells, setup.sizes.cells_swa, most
-        return program.run(sizes, alike, alignments, left_out)
+            most = of_all_cards(
+                placement, selection, left_out, lambda each: program.most(sizes, alignments, each)
+            )
+            known[key] = cells, setup.sizes.cells_swa, most.bytes
+        return of_all_cards(
+            placement, selection, left_out, lambda each: program.run(sizes, alike, alignments, each)
+        )
 
     def _left_out(
         self, setup: Setup, program: AllocationProgram, selection: Selection
@@ -268,7 +273,9 @@ class Replays:
         if len(composed.graph.nodes) > MAX_REPLAYED:
             return None
         plan = self._scheduled(setup, composed)
-        if selection.runs and self._copies_for_good(setup, composed):
+        if selection.is_cut and self._copies_for_good(setup, composed):
+            return None
+        if selection.cards and not are_apart(composed, plan, setup.placement):
             return None
 
         def size(tensor: Tensor, backend: int) -> int:
@@ -277,7 +284,8 @@ class Replays:
             )
 
         program = AllocationProgram(plan.leafs, plan.nodes, composed.repeated, selection.layers)
-        return (program, program.sizes(size)) if program.is_whole else None
+        is_whole = program.is_whole and not (selection.cards and program.elsewhere)
+        return (program, program.sizes(size)) if is_whole else None
 
     def _copies_for_good(self, setup: Setup, composed: Composed) -> bool:
         """Whether layers have copies that stay: with pipeline parallelism every copy between splits
@@ -285,7 +293,8 @@ class Replays:
         if not setup.placement.pipeline:
             return False
         plan = self._scheduled(setup, composed)
-        return self._has_layer_inputs or plan.n_splits > len(setup.placement.backends)
+        n_used = len(setup.placement.backends) - len(composed.selection.cards)
+        return self._has_layer_inputs or plan.n_splits > n_used
 
     def _builder(self, setup: Setup, batch: Batch) -> Builder:
         return Builder(
@@ -307,6 +316,13 @@ class Replays:
         """The layers that stand for all, with so many repetitions of each run."""
         return self._layout(setup, keep).selection
 
+    def _counted(self, setup: Setup) -> Selection:
+        """Layers whose nodes tell how many all have, wherever those lie."""
+        selection = self._select(setup, KEPT[0])
+        running = setup.hparams.running
+        kinds = self._kinds(setup)[running.start : running.stop]
+        return select_layers(kinds, KEPT[0]) if selection.cards else selection
+
     def _layout(self, setup: Setup, keep: int | None) -> Layout:
         """The layers that stand for all, with so many repetitions of each run or all of them, and
         what of their places a graph depends on."""
@@ -324,7 +340,9 @@ class Replays:
             return Layout(selection=whole, key=placement.key)
         signatures = self._signatures(setup)
         alike = [nodes for nodes, _ in signatures]
-        found = whole if keep is None else select_layers(alike, keep)
+        found = whole
+        if keep is not None:
+            found = self._without_like_cards(setup, select_layers(alike, keep))
         if len(found.layers) > WORTH_CUTTING * hparams.n_layer:
             found = whole
         if not placement.is_simple:
@@ -332,8 +350,28 @@ class Replays:
         outside = self._outside if placement.has_overrides else ()
         places = tuple(placement.weight(name) for name in outside)
         kept = tuple(signatures[il] for il in found.layers)
-        key = (placement.frame, kept, found.ends, places)
+        likes = tuple(dict.fromkeys(card.like for card in found.cards))
+        key = (placement.frame, kept, found.ends, likes, places)
         return Layout(selection=found, key=key, outside=places)
+
+    def _without_like_cards(self, setup: Setup, selection: Selection) -> Selection:
+        """`selection` without the cards that others stand for."""
+        placement = setup.placement
+        if len(placement.cards) <= KEPT_CARDS + 1 or not placement.is_simple:
+            return selection
+        on_cards = {il: placement.layer(il) for il in selection.layers}
+        shared = {on for il, on in on_cards.items() if not self._is_on_its_card(setup, il)}
+        homes = {il: on for il, on in on_cards.items() if on not in shared}
+        return leave_out_cards(selection, self._kinds(setup), homes)
+
+    def _is_on_its_card(self, setup: Setup, il: int) -> bool:
+        """Whether all of a layer is on the card that it is divided to."""
+        placement = setup.placement
+        device, content = placement.layer(il), self._contents.get(il, ())
+        return device == placement.cache(il) != CPU and not (
+            placement.has_overrides
+            and any(placement.weight(f"blk.{il}.{name}") != device for name, _, _ in content)
+        )
 
     def _signatures(self, setup: Setup) -> Sequence[tuple[int, Hashable]]:
         """A number for all that decides the nodes of each layer that runs, and the types that
@@ -343,11 +381,14 @@ class Replays:
         return [(known.number(nodes), types) for nodes, types in found]
 
     def _kinds(self, setup: Setup) -> Sequence[Hashable]:
-        """What makes each layer equal to another, wherever it lies."""
+        """What makes each layer equal to another, wherever it lies: its shape and tensors."""
         known, hparams = self._learned.of(setup), setup.hparams
         if hparams.key not in known.kinds:
             known.kinds[hparams.key] = [
-                known.number(layer.kind(il)) for il, layer in enumerate(hparams.layers)
+                known.number(
+                    (layer.kind(il), tuple(each[:2] for each in self._contents.get(il, ())))
+                )
+                for il, layer in enumerate(hparams.layers)
             ]
         return known.kinds[hparams.key]
 
@@ -364,6 +405,5 @@ class Replays:
         on_host = [(name, t) for (name, _, t), at in zip(content, places, strict=True) if at == CPU]
         sizing = tuple(t for name, t in on_host if is_multiplied(name))
         types = tuple(t in WITHOUT_KERNEL if is_multiplied(name) else t for name, t in on_host)
-        tensors = tuple((name, ne) for name, ne, _ in content)
-        nodes = self._kinds(setup)[il], device, placement.cache(il), places, types, tensors
+        nodes = self._kinds(setup)[il], device, placement.cache(il), places, types
         return nodes, sizing

@@ -225,6 +225,16 @@ def test_unlike_cards_are_answered_together(name: str) -> None:
         _expect_the_same(answer, prediction)
 
 
+def test_many_cards_that_hold_the_same_are_answered_together() -> None:
+    estimator = Estimator(catalogue_model("qwen3-30b-a3b", "Q4_K_M"), "8xRTX 3060")
+    whole = RunConfig(n_devices=8, n_ctx=8192)
+    shapes = ({}, {"n_gpu_layers": 40}, {"tensor_split": (5, 6, 7, 6, 5, 6, 7, 6)})
+    asked = what_if(estimator, whole)
+    questions = [{"card": "own", "knobs": {**asked.start, **shape}} for shape in shapes]
+    for answer, shape in zip(_in_node(asked, questions), shapes, strict=True):
+        _expect_the_same(answer, estimator.predict(whole.with_(**shape), longest=False))
+
+
 def test_a_context_that_drafts_is_counted() -> None:
     estimator = Estimator(catalogue_model("qwen3.5-4b-mtp", "Q4_K_M"), "RTX 3060")
     config = RunConfig(n_ctx=8192, spec_type="draft-mtp", spec_draft_n_max=2, n_outputs_max=3)
