@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ settings.register_profile(  # a busy machine is no fault
     "oomph", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("oomph")
+
+# A shell starts its background jobs with SIGINT ignored, `nohup` with SIGHUP, and children inherit
+# that: here all that ends a command does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 Compile = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -162,8 +162,6 @@ class TestOnAPhantom:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=os.environ,
-            # A shell starts its background jobs with SIGINT ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert child.stderr is not None
         while not list(Store(tmp_path).records()):

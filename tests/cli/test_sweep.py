@@ -210,8 +210,6 @@ def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        # A shell starts its background jobs with SIGINT ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert sweep.stdout is not None

@@ -235,7 +235,6 @@ def test_the_end_of_the_sweep_is_the_end_of_the_workers_on_all_cards(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60
