@@ -91,7 +91,6 @@ def apart(name: str, config: RunConfig) -> ComputeBuffers:
 def test_every_buffer_is_that_of_a_graph_of_all_cards(name: str) -> None:
     memory = MemoryModel(catalogue_model(name, "Q4_K_M"))
     for knobs in (
-        {"n_devices": 8},
         {"n_devices": 6, "n_gpu_layers": 20},
         {"n_devices": 8, "tensor_split": (1.0, 2.0, 2.0, 3.0, 2.0, 3.0, 2.0, 3.0)},
     ):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
+from oomph.estimate.graph.placement import layer_and_part
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.work import Work, forward_work, kind_of
 
@@ -44,6 +45,21 @@ def stored(work: Work) -> float:
 )
 def test_every_type_has_the_kind_whose_kernels_take_it(name: str, kind: str) -> None:
     assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("blk.7.attn_q.weight", (7, "attn_q.weight")),
+        ("enc.blk.12.ffn_up.weight", (12, "ffn_up.weight")),
+        ("dec.blk.0.cross_attn_q.weight", (0, "cross_attn_q.weight")),
+        ("blk.3.attn_q.weight.lora_a", (3, "attn_q.weight.lora_a")),
+        ("output_norm.weight", (None, "output_norm.weight")),
+        ("a.blk.1.weight", (None, "a.blk.1.weight")),
+    ],
+)
+def test_a_tensor_is_a_part_of_its_layer(name: str, found: tuple[int | None, str]) -> None:
+    assert layer_and_part(name) == found
 
 
 def test_an_untied_embedding_is_looked_up_and_not_read() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
-from oomph.estimate.graph.placement import layer_of
+from oomph.estimate.graph.placement import layer_and_part, layer_of
 from oomph.gguf.header import TensorInfo
 
 _MULTIPLIED: Final = re.compile(
@@ -29,9 +29,9 @@ def layer_contents(
     contents: defaultdict[int, list[tuple[str, tuple[int, ...], str]]] = defaultdict(list)
     pairs = (pair for adapter in adapters for pair in adapter.pairs.values())
     for info in (*model.tensors.values(), *(info for pair in pairs for info in (pair.a, pair.b))):
-        il = layer_of(info.name)
+        il, part = layer_and_part(info.name)
         if il is not None:
-            contents[il].append((info.name.split(f"blk.{il}.")[-1], info.ne, info.quant.name))
+            contents[il].append((part, info.ne, info.quant.name))
     return {il: tuple(sorted(content)) for il, content in contents.items()}
 
 

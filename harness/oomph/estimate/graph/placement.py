@@ -53,9 +53,10 @@ def layer_of(name: str) -> int | None:
 
 
 def layer_and_part(name: str) -> tuple[int | None, str]:
-    """`blk.7.attn_q.weight` as (7, "attn_q.weight"); a tensor outside the blocks has no layer."""
-    il = layer_of(name)
-    return (None, name) if il is None else (il, name.split(".", 2)[2])
+    """`blk.7.attn_q.weight` as (7, "attn_q.weight"), as an encoder's `enc.blk.7.attn_q.weight`; a
+    tensor outside the blocks has no layer."""
+    match = _LAYER.match(name)
+    return (int(match[1]), name[len(match[0]) :]) if match else (None, name)
 
 
 def loaded_for(name: str, output_norm: str) -> int | None:
@@ -68,14 +69,13 @@ def loaded_for(name: str, output_norm: str) -> int | None:
 def is_loaded(name: str, hparams: Hparams) -> bool:
     """Whether a tensor is the part's own; what is in no layer is the trunk's, and so is what of a
     prediction head is always loaded."""
-    il = layer_of(name)
+    il, part = layer_and_part(name)
     if il is None:
         return not hparams.is_head
     runs = il in hparams.running
     if runs != hparams.is_head:
         return runs
-    always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
-    return always != hparams.is_head
+    return part.startswith(hparams.family.loaded_of_heads) != hparams.is_head
 
 
 def float32(x: float) -> float:
