@@ -234,20 +234,22 @@ class Fillings:
         self, firsts: Sequence[int], cost: Callable[[int, int, int], float]
     ) -> Ends | None:
         """The runs of the least cost; `cost(card, i, j)` is infinite from the first `j` on that is
-        too much for the card."""
+        too much for the card, and the same on cards of one kind with as much room."""
         best = [inf] * (self._n + 1)
         for first in firsts:
             best[first] = self._whole_on_host(first)
         begins: list[list[int]] = []
-        for card in range(len(self._rooms)):
+        cards = list(zip(self._rooms, self._kinds, strict=True))
+        costs: dict[tuple[int, int], list[float]] = {}
+        for card, one in enumerate(cards):
             after, begin = [inf] * (self._n + 1), [0] * (self._n + 1)
+            like = cards.index(one)
             for i, sofar in enumerate(best):
                 if sofar == inf:
                     continue
-                for j in range(i, self._n + 1):
-                    own = cost(card, i, j)
-                    if own == inf:
-                        break
+                if (like, i) not in costs:
+                    costs[like, i] = self._costs_from(i, card, cost)
+                for j, own in enumerate(costs[like, i], i):
                     if sofar + own < after[j]:
                         after[j], begin[j] = sofar + own, i
             best = after
@@ -258,6 +260,16 @@ class Fillings:
         for begin in reversed(begins):
             ends.append(begin[ends[-1]])
         return tuple(reversed(ends))
+
+    def _costs_from(self, i: int, card: int, cost: Callable[[int, int, int], float]) -> list[float]:
+        """The cost of each run of the card's that begins with layer `i`, an empty one first."""
+        found: list[float] = []
+        for j in range(i, self._n + 1):
+            own = cost(card, i, j)
+            if own == inf:
+                break
+            found.append(own)
+        return found
 
     def _filling(self, ends: Ends, out: Mapping[int, frozenset[str]]) -> Filling:
         """With the seconds of all its parts."""
