@@ -131,13 +131,15 @@ def of_all_cards(
 ) -> Packing:
     """The packing of all cards; `of` gives that of those in a graph, with these repetitions left
     out. A card that is not is packed as the one that stands for it, with repetitions of its own."""
-    found, backends = of(left_out), placement.backends
-    n_bytes, live_bytes = list(found.bytes), list(found.live_bytes)
+    packed, backends = {left_out: of(left_out)}, placement.backends
+    n_bytes, live_bytes = list(packed[left_out].bytes), list(packed[left_out].live_bytes)
     for card in selection.cards:
-        own = list(left_out)
+        repetitions = list(left_out)
         for number, n in card.n_left_out:
-            own[number] = tuple(left_out[number][0] for _ in range(n))
-        one = of(tuple(own))
+            repetitions[number] = tuple(left_out[number][0] for _ in range(n))
+        own = tuple(repetitions)
+        if own not in packed:
+            packed[own] = of(own)
         at, like = backends.index(card.device), backends.index(card.like)
-        n_bytes[at], live_bytes[at] = one.bytes[like], one.live_bytes[like]
+        n_bytes[at], live_bytes[at] = packed[own].bytes[like], packed[own].live_bytes[like]
     return Packing(bytes=tuple(n_bytes), live_bytes=tuple(live_bytes))
