@@ -366,12 +366,16 @@ class Replays:
 
     def _is_on_its_card(self, setup: Setup, il: int) -> bool:
         """Whether all of a layer is on the card that it is divided to."""
-        placement = setup.placement
-        device, content = placement.layer(il), self._contents.get(il, ())
-        return device == placement.cache(il) != CPU and not (
-            placement.has_overrides
-            and any(placement.weight(f"blk.{il}.{name}") != device for name, _, _ in content)
-        )
+        device = setup.placement.layer(il)
+        held = (setup.placement.cache(il), *self._places(setup, il))
+        return device != CPU and all(each == device for each in held)
+
+    def _places(self, setup: Setup, il: int) -> tuple[str, ...]:
+        """The device of each tensor of a layer."""
+        placement, content = setup.placement, self._contents.get(il, ())
+        if not placement.has_overrides:
+            return (placement.layer(il),) * len(content)
+        return tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
 
     def _signatures(self, setup: Setup) -> Sequence[tuple[int, Hashable]]:
         """A number for all that decides the nodes of each layer that runs, and the types that
@@ -396,14 +400,10 @@ class Replays:
         """All that decides a layer's nodes, and the types of weights that may be copied, for they
         lie on the CPU, and are multiplied alone: those decide sizes and no node."""
         placement = setup.placement
-        device, content = placement.layer(il), self._contents.get(il, ())
-        places = (
-            tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
-            if placement.has_overrides
-            else (device,) * len(content)
-        )
+        content, places = self._contents.get(il, ()), self._places(setup, il)
         on_host = [(name, t) for (name, _, t), at in zip(content, places, strict=True) if at == CPU]
         sizing = tuple(t for name, t in on_host if is_multiplied(name))
         types = tuple(t in WITHOUT_KERNEL if is_multiplied(name) else t for name, t in on_host)
-        nodes = self._kinds(setup)[il], device, placement.cache(il), places, types
+        kind = self._kinds(setup)[il]
+        nodes = kind, placement.layer(il), placement.cache(il), places, types
         return nodes, sizing
