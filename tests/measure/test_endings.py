@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,8 +22,7 @@ def sweep(tmp_path: Path) -> Iterator[FastSweep]:
     """A sweep whose processes are gone afterwards, whatever a test has found."""
     made = FastSweep(tmp_path / "sweep")
     yield made
-    for process in made.living():
-        process.kill()
+    made.signal(signal.SIGKILL)
 
 
 def after_the_first(sweep: FastSweep, act: Callable[[int], object]) -> tuple[int, str, str]:
@@ -85,12 +83,8 @@ def worker_is(act: str, outcome: str, more: str = "") -> Ending:
 
 def suspended(sweep: FastSweep, _: Path) -> int:
     def suspend(pid: int) -> None:
-        processes = [each.pid for each in sweep.living()]
-        assert pid in processes
-        for number in (signal.SIGSTOP, signal.SIGCONT):
-            for each in processes:
-                os.kill(each, number)
-            time.sleep(1.5)
+        assert pid in [each.pid for each in sweep.living()]
+        sweep.signal(signal.SIGSTOP, signal.SIGCONT, apart_s=1.5)
 
     sweep = slow(sweep)
     code, _, _ = after_the_first(sweep, suspend)

@@ -124,6 +124,16 @@ class FastSweep:
                     found.append(process)
         return found
 
+    def signal(self, *numbers: int, apart_s: float = 0.0) -> None:
+        """Send each of these signals to all that lives now, but what has ended meanwhile, as a
+        short child of the command may."""
+        processes = self.living()
+        for number in numbers:
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+            time.sleep(apart_s)
+
     def is_quiet(self, wait_s: float = 10.0) -> bool:
         """Whether nothing of it lives any more, or soon does not."""
         until = time.monotonic() + wait_s
