@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from importlib import resources
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,7 @@ def test_variables_are_the_functions_and_reserved_words_are_renamed() -> None:
         ("a.sort(key=b)", "no method sort is known"),
         ("for x in a: pass\n else: return b", "the else of a loop"),
         ("return a @ b", "MatMult is not translated"),
+        ("@cache\n def g(c): pass", "the decorator cache is not translated"),
     ],
 )
 def test_what_is_not_known_is_refused_with_its_place(python: str, why: str) -> None:
@@ -108,7 +110,7 @@ def test_a_root_that_is_not_there_is_named() -> None:
         Program(["oomph.units:furlong"])
 
 
-def _said(script: str) -> object:
+def _said(script: str) -> Any:
     """What a script prints as JSON that has the runtime before it."""
     node = shutil.which("node")
     if node is None:
@@ -126,6 +128,51 @@ def test_a_counter_adds_what_it_is_updated_with() -> None:
         console.log(JSON.stringify(counter.items()));
     """)
     assert said == [["a", 5], ["b", 2], ["c", 0]]
+
+
+def test_what_is_remembered_is_made_once_for_each_argument() -> None:
+    function = _function("@lru_cache(maxsize=9)\ndef f(a):\n return None if a == 'b' else [a]")
+    said = _said(f"""
+        {function}
+        const [one, other] = [test$f("a"), test$f("c")];
+        console.log(JSON.stringify([one, other, test$f("b"), test$f("b"), test$f("a") === one]));
+    """)
+    assert said == [["a"], ["c"], None, None, True]
+
+
+def test_what_is_remembered_has_one_argument() -> None:
+    with pytest.raises(NotTranslatedError, match="of one argument alone"):
+        _function("@lru_cache(maxsize=9)\ndef f(a, b):\n return a")
+
+
+@pytest.mark.parametrize(
+    ("python", "given", "said"),
+    [
+        ("b, (c, _) = a\n return [c, b]", "[1, [2, 3]]", [2, 1]),
+        ("b, *c = a\n return [c, b]", "[1, 2, 3]", [[2, 3], 1]),
+        ("b, c = a\n return [c, b]", "$set([1, 2])", [2, 1]),
+        ("b, c = a, 4\n c, b = b, c\n return [b, c]", "3", [4, 3]),
+        ("a[0], b = a[1], a[0]\n return [a, b]", "[1, 2]", [[2, 2], 1]),
+        ("return [b for (b, _), _ in a]", "[[[1, 2], 3], [[4, 5], 6]]", [1, 4]),
+        ("return [[c, d] for b, *c in a for _, d in c]", "[[1, [2, 3]]]", [[[[2, 3]], 3]]),
+        ("c = 0\n for b, (_, d) in a:\n  c += b * d\n return c", "[[2, [0, 3]], [1, [0, 1]]]", 7),
+    ],
+)
+def test_rows_are_unpacked_as_python_does(python: str, given: str, said: object) -> None:
+    function = _function(f"def f(a):\n {python}")
+    assert _said(f"{function} console.log(JSON.stringify(test$f({given})));") == said
+
+
+def test_lists_are_repeated_and_zipped() -> None:
+    said = _said("""
+        console.log(JSON.stringify([
+            $repeat([1, 2], 2), $repeat(2, [[3]]), $repeat([1], -1),
+            $zip([1, 2, 3], "ab"), $zip($set([1]), [2, 3], [4]),
+            $in(2, [1, 2]), $in(null, [undefined]), $in([1], [[1]]), $in("a", "ba"), $in(2, [1]),
+        ]));
+    """)
+    assert said[:5] == [[1, 2, 1, 2], [[3], [3]], [], [[1, "a"], [2, "b"]], [[1, 2, 4]]]
+    assert said[5:] == [True, True, True, True, False]
 
 
 def test_sets_in_a_key_are_equal_by_what_they_hold() -> None:

@@ -241,10 +241,23 @@ class Expressions:
             tests = " && ".join(self.test(test) for test in first.ifs)
             inner = self._loop(rest, body)
             guarded = f"if ({tests}) {{ {inner} }}" if tests else inner
+            if isinstance(first.target, ast.Tuple) and not has_rest(first.target):
+                bound = ", ".join(self._bound(first.target, "$row"))
+                own = f"const {bound}; " if bound else ""
+                return f"for (const $row of {items}) {{ {own}{guarded} }}"
             return f"for (const {self._pattern(first.target)} of {items}) {{ {guarded} }}"
 
+    def _bound(self, target: ast.Tuple, row: str) -> Iterator[str]:
+        """The loop variables of a comprehension, each from its place in a row; `_` may stand
+        twice, and names nothing."""
+        for i, item in enumerate(target.elts):
+            if isinstance(item, ast.Tuple) and not has_rest(item):
+                yield from self._bound(item, f"{row}[{i}]")
+            elif names_in(item) != {"_"}:
+                yield f"{self._pattern(item)} = {row}[{i}]"
+
     def _pattern(self, target: ast.expr) -> str:
-        """The loop variables of a comprehension; `_` may stand twice, and names nothing."""
+        """The same as JavaScript's own pattern, which goes through an iterator."""
         if isinstance(target, ast.Tuple):
             items = ("" if names_in(item) == {"_"} else self._pattern(item) for item in target.elts)
             return f"[{', '.join(items)}]"
@@ -364,6 +377,11 @@ class Expressions:
 def local_name(name: str) -> str:
     """A variable's name, where JavaScript keeps the word for itself."""
     return f"{name}$" if name in RESERVED else name
+
+
+def has_rest(target: ast.Tuple) -> bool:
+    """Whether one name of a row's takes all that the others leave."""
+    return any(isinstance(item, ast.Starred) for item in target.elts)
 
 
 def names_in(target: ast.expr) -> set[str]:

@@ -23,6 +23,7 @@ function $keyText(x) {
   return typeof key === "string" ? key : `#${x.$number ??= ++$lastNumber}`;
 }
 function $key(x) {
+  if (typeof x !== "object" && x !== undefined) return x;
   if (Array.isArray(x)) return `\0[${x.map($keyText).join(",")}]`;
   if (x === undefined) return null;
   if (x instanceof $Set) return `\0{${[...x].map($keyText).sort().join(",")}}`;
@@ -73,7 +74,12 @@ function $add(a, b) {
 const $sub = (a, b) => (a instanceof $Set ? $set([...a].filter((item) => !b.has(item))) : a - b);
 const $mod = (a, b) => a - b * Math.floor(a / b);
 const $floordiv = (a, b) => Math.floor(a / b);
-const $repeat = (a, b) => (Array.isArray(a) ? Array.from({ length: b }, () => a).flat() : $repeat(b, a));
+function $repeat(a, b) {
+  if (!Array.isArray(a)) return $repeat(b, a);
+  const repeated = [];
+  for (let i = 0; i < b; i++) for (const item of a) repeated.push(item);
+  return repeated;
+}
 const $union = (a, b) => $updated(a instanceof $Dict ? $dict(a) : a instanceof $Set ? $set(a) : a, b);
 const $both = (a, b) => (a instanceof $Set ? $set([...a].filter((item) => b.has(item))) : a & b);
 function $extended(a, b) {  // +=
@@ -88,8 +94,8 @@ function $updated(a, b) {  // |=
   return a;
 }
 function $in(item, x) {
-  if (typeof x === "string") return x.includes(item);
   if (x instanceof $Dict || x instanceof $Set) return x.has(item);
+  if (typeof x === "string" || Array.isArray(x) && item != null && typeof item !== "object") return x.includes(item);
   for (const other of x) if ($eq(other, item)) return true;
   return false;
 }
@@ -190,6 +196,7 @@ function $range(a, b, step = 1) {
   for (let i = a; step > 0 ? i < b : i > b; i += step) items.push(i);
   return items;
 }
+const $items = (x) => (Array.isArray(x) ? x : [...x]);
 const $reversed = (items) => [...items].reverse();
 const $float = Number;
 const $enumerate = (items, start = 0) => [...items].map((item, i) => [i + start, item]);
@@ -220,8 +227,10 @@ function $next(items, missing) {
 }
 function $zip(...args) {
   const [iterables] = $unnamed(args);
-  const lists = iterables.map((items) => [...items]);
-  return Array.from({ length: Math.min(...lists.map((items) => items.length)) }, (_, i) => lists.map((items) => items[i]));
+  const lists = iterables.map($items);
+  const n = Math.min(...lists.map((items) => items.length)), [one, other] = lists, zipped = [];
+  for (let i = 0; i < n; i++) zipped.push(lists.length === 2 ? [one[i], other[i]] : lists.map((items) => items[i]));
+  return zipped;
 }
 function $best(args, isBetter) {
   const [given, { key = (x) => x, default: missing }] = $unnamed(args);
@@ -305,7 +314,13 @@ function $bound(x, name) {  // an attribute that may be a method: then with its 
   const value = x[name];
   return typeof value === "function" && !Object.hasOwn(x, name) ? value.bind(x) : value;
 }
-function $kept(x, name) { return x[`$kept_${name}`] ??= x[`$${name}`](); }
+function $remembering(f) {
+  const known = new Map();
+  return (x) => {
+    if (!known.has(x)) known.set(x, f(x));
+    return known.get(x);
+  };
+}
 
 // --- libraries
 

@@ -104,8 +104,8 @@ def methods_of(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
 
 
 def decorators_of(node: ast.FunctionDef) -> set[str]:
-    """The names that a function is decorated with."""
-    return {ast.unparse(decorator) for decorator in node.decorator_list}
+    """The names that a function is decorated with, without arguments."""
+    return {ast.unparse(each).partition("(")[0] for each in node.decorator_list}
 
 
 def constructor_signature(node: ast.ClassDef) -> Signature:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from oomph.transpiler.calls import Calls
-from oomph.transpiler.expressions import local_name, names_in
+from oomph.transpiler.expressions import has_rest, local_name, names_in
 from oomph.transpiler.program import Program
 from oomph.transpiler.signatures import (
     NotTranslatedError,
@@ -49,8 +49,11 @@ class Statements(Calls):
     def definition(self, node: ast.stmt) -> list[str]:
         """A top-level definition."""
         if isinstance(node, ast.FunctionDef):
+            name = self._global(node.name)
+            if "lru_cache" in decorators_of(node):
+                return self._remembering(node, name)
             self._check_decorators(node)
-            return self._function(node, f"function{_star(node)} {self._global(node.name)}")
+            return self._function(node, f"function{_star(node)} {name}")
         if isinstance(node, ast.ClassDef):
             return self._class(node)
         if isinstance(node, ast.AnnAssign | ast.Assign) and node.value:
@@ -60,6 +63,12 @@ class Statements(Calls):
 
     def _global(self, name: str) -> str:
         return self.global_name((self.module.name, name))
+
+    def _remembering(self, node: ast.FunctionDef, name: str) -> list[str]:
+        """A function that keeps what it has given for each of its argument, a text or a number."""
+        if len(node.args.args) != 1:
+            raise self.refusal(node, "what is remembered is translated of one argument alone")
+        return [*self._function(node, f"const {name} = $remembering(function"), ");"]
 
     def _check_decorators(self, node: ast.FunctionDef) -> None:
         unknown = decorators_of(node) - {
@@ -123,9 +132,10 @@ class Statements(Calls):
             lines = self._function(node, f"get {node.name}", this=first)
             if "cached_property" not in decorators:
                 return lines
+            kept = f"this.$kept_{node.name}"
             return [
                 *self._function(node, f"${node.name}", this=first),
-                f'get {node.name}() {{ return $kept(this, "{node.name}"); }}',
+                f"get {node.name}() {{ return {kept} ??= this.${node.name}(); }}",
             ]
         static = "static " if "classmethod" in decorators else ""
         return self._function(node, f"{static}{_star(node)}{node.name}", this=first)
@@ -222,16 +232,19 @@ class Statements(Calls):
     def _assigned(self, target: ast.expr, value: str) -> list[str]:
         if isinstance(target, ast.Subscript):
             return [f"$put({self.expression(target.value)}, {self._key(target)}, {value});"]
-        if isinstance(target, ast.Tuple) and any(
-            isinstance(item, ast.Subscript) for item in target.elts
-        ):
-            lines = [
-                line
-                for i, item in enumerate(target.elts)
-                for line in self._assigned(item, f"$values[{i}]")
-            ]
-            return ["{", f"const $values = [...{value}];", *lines, "}"]
+        if isinstance(target, ast.Tuple) and not has_rest(target):
+            return ["{", f"const $row = $items({value});", *self._unpacked(target), "}"]
         return [f"{self._target(target)} = {value};"]
+
+    def _unpacked(self, target: ast.Tuple, row: str = "$row") -> list[str]:
+        """A row's items, assigned one by one: JavaScript's own way goes through an iterator."""
+        lines = []
+        for i, item in enumerate(target.elts):
+            if isinstance(item, ast.Tuple) and not has_rest(item):
+                lines += self._unpacked(item, f"{row}[{i}]")
+            else:
+                lines += self._assigned(item, f"{row}[{i}]")
+        return lines
 
     def _key(self, target: ast.Subscript) -> str:
         if isinstance(target.slice, ast.Slice):
@@ -272,8 +285,12 @@ class Statements(Calls):
     def _for_statement(self, node: ast.For) -> list[str]:
         if node.orelse:
             raise self.refusal(node, "the else of a loop is not translated")
-        head = f"for ({self._target(node.target)} of {self.expression(node.iter)}) {{"
-        return [head, *self.block(node.body), "}"]
+        items, target = self.expression(node.iter), node.target
+        if isinstance(target, ast.Tuple) and not has_rest(target):
+            head = [f"for (const $row of {items}) {{", *self._unpacked(target)]
+        else:
+            head = [f"for ({self._target(target)} of {items}) {{"]
+        return [*head, *self.block(node.body), "}"]
 
     def _try_statement(self, node: ast.Try) -> list[str]:
         if node.orelse or node.finalbody:
