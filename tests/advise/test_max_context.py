@@ -9,7 +9,6 @@ from oomph.advise.quantizations import (
     quantization_of,
     requantized,
     smaller_variants,
-    weight_bytes,
 )
 from oomph.architectures.rope import positions
 from oomph.architectures.source import read_model
@@ -70,7 +69,7 @@ def test_a_published_model_comes_in_every_sensible_quantization() -> None:
     assert not {"F32", "TQ1_0", "MXFP4"} & set(names)
     usual = [quantization_of(model) for model in published_variants("llama-3.1-8b")]
     assert usual == [name for name in names if name in USUAL]
-    sizes = [weight_bytes(model) for model in published_variants("llama-3.1-8b", rare=True)]
+    sizes = [model.n_bytes for model in published_variants("llama-3.1-8b", rare=True)]
     assert sizes == sorted(sizes, reverse=True)
 
 
@@ -80,10 +79,8 @@ def test_a_file_is_requantized_as_the_catalogue_has_it() -> None:
     from dataclasses import replace
 
     published = read_model("qwen3-30b-a3b:Q8_0")
-    file = replace(published, source="Qwen3.gguf", file_bytes=weight_bytes(published))
-    assert weight_bytes(requantized(file, "Q4_K_M")) == weight_bytes(
-        read_model("qwen3-30b-a3b:Q4_K_M")
-    )
+    file = replace(published, source="Qwen3.gguf", file_bytes=published.n_bytes)
+    assert requantized(file, "Q4_K_M").n_bytes == read_model("qwen3-30b-a3b:Q4_K_M").n_bytes
     assert [name for name, _ in smaller_variants(file)][:2] == ["Q6_K", "Q5_K_M"]
     assert list(smaller_variants(read_model("gpt-oss-20b:MXFP4"))) == []
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import oomph
 from oomph import read_model
-from oomph.advise.quantizations import quantization_of, weight_bytes
+from oomph.advise.quantizations import quantization_of
 from oomph.architectures.file_size import sized, split_file_size, with_file_size
 from oomph.errors import ConfigError, OomphError
 from oomph.units import GIB
@@ -37,7 +37,7 @@ FILES = [  # sizes of public files, with which they were run
 @pytest.mark.parametrize(("name", "gb"), MIXES_GB)
 def test_a_published_mix_takes_what_its_file_does(name: str, gb: float) -> None:
     spec = read_model(name)
-    assert weight_bytes(spec) / 1e9 == pytest.approx(gb, abs=0.011)
+    assert spec.n_bytes / 1e9 == pytest.approx(gb, abs=0.011)
     assert f":{quantization_of(spec)}" in name
 
 
@@ -45,7 +45,7 @@ def test_a_published_mix_takes_what_its_file_does(name: str, gb: float) -> None:
 def test_weights_are_those_of_the_file(reference: str) -> None:
     spec, (_, n_bytes) = read_model(reference), split_file_size(reference)
     assert n_bytes is not None
-    assert weight_bytes(spec) == pytest.approx(n_bytes, rel=5e-4)
+    assert spec.n_bytes == pytest.approx(n_bytes, rel=5e-4)
     assert spec.source == reference
     assert read_model(spec.source).tensors == spec.tensors
     (note,) = [note for note in spec.notes if "fitted to a file of" in note]

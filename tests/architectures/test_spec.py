@@ -9,6 +9,7 @@ import pytest
 
 from oomph.architectures.file_rules import MAX_BLOCKS
 from oomph.architectures.from_gguf import read_model_file, spec_from_gguf
+from oomph.architectures.source import read_model
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.gguf.header import GGUFFile, read_gguf
@@ -97,3 +98,21 @@ def test_missing_key_without_default_names_model_and_key(file: GGUFFile) -> None
         ModelFileError, match=r"small\.gguf: metadata key llama\.rope\.scale is missing"
     ):
         spec.hparam("rope.scale")
+
+
+def test_one_tensor_of_each_kind_stands_for_the_others() -> None:
+    model = read_model("qwen3-30b-a3b:Q4_K_M")
+    kinds = {(t.name.split(".")[-2], t.quant.name, t.ne) for t in model.tensors.values()}
+    found = [(t.name.split(".")[-2], t.quant.name, t.ne) for t in model.tensor_kinds]
+    assert set(found) == kinds
+    assert len(found) == len(kinds) < len(model.tensors) / 20
+    assert {t.name for t in model.tensor_kinds} <= set(model.tensors)
+
+
+def test_a_block_without_a_number_is_a_kind_of_its_own(file: GGUFFile) -> None:
+    tensor = file.tensors[0]
+    names = ("blk", "blk.", "blk.weight", "blk.bias", "blk.0.attn_q.weight", "blk.1.attn_q.weight")
+    tensors = {name: replace(tensor, name=name) for name in names}
+    model = ModelSpec(name="m", arch="llama", metadata={}, tensors=tensors, source="m")
+    assert [t.name for t in model.tensor_kinds] == list(names[:-1])
+    assert model.n_bytes == len(names) * tensor.n_bytes

@@ -189,9 +189,7 @@ def is_model(measured: "ModelIdentity", model: ModelSpec) -> bool:
         return measured.file_bytes == model.file_bytes
     if _is_published(measured.path) and _is_published(model.source):
         return measured.path.lower() == model.source.lower()
-    return (
-        0 <= measured.file_bytes - sum(tensor.n_bytes for tensor in model.tensors.values()) < HEADER
-    )
+    return 0 <= measured.file_bytes - model.n_bytes < HEADER
 
 
 def _is_published(source: str) -> bool:

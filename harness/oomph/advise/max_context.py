@@ -12,7 +12,7 @@ from oomph.advise.evidence import filled, is_of, like_its_program, settled
 from oomph.advise.placement.parts import LayerParts
 from oomph.advise.placement.proof import Prover
 from oomph.advise.placement.search import ALL_BUT_SPLIT
-from oomph.advise.quantizations import quantization_of, weight_bytes
+from oomph.advise.quantizations import quantization_of
 from oomph.advise.verdict import EVEN, SURE
 from oomph.architectures.rope import positions
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
@@ -120,7 +120,7 @@ def context_limits(
     for estimator in estimators:
         furthest = limit or positions(estimator.model).furthest
         own = [record for record in records if is_of(record, estimator)]
-        parts, weights = LayerParts(estimator, like=parts), weight_bytes(estimator.model)
+        parts, weights = LayerParts(estimator, like=parts), estimator.model.n_bytes
         for n_expert_used in experts:
             for kind in caches:
                 asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)

@@ -31,7 +31,7 @@ def published_variants(name: str, *, rare: bool = False) -> list[ModelSpec]:
     ]
     models = list(catalogue_models(name, chosen))
     fitting = [model for model in models if model.is_moe or quantization_of(model) != "MXFP4"]
-    return sorted(fitting, key=weight_bytes, reverse=True)
+    return sorted(fitting, key=lambda model: model.n_bytes, reverse=True)
 
 
 def quantization_of(model: ModelSpec) -> str | None:
@@ -49,11 +49,11 @@ def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
     None of a model that is published in four-bit floats only: llama-quantize leaves its experts as
     they are.
     """
-    own = weight_bytes(model)
+    own = model.n_bytes
     if any(tensor.quant.name in ("MXFP4", "NVFP4") for tensor in model.tensors.values()):
         return
     for quantization, variant in zip(USUAL, _requantized(model, USUAL), strict=True):
-        if weight_bytes(variant) < own:
+        if variant.n_bytes < own:
             yield quantization, variant
 
 
@@ -96,8 +96,3 @@ def are_one_model(one: ModelSpec, other: ModelSpec) -> bool:
 def _numbers(model: ModelSpec) -> dict[str, object]:
     """What the header says of the architecture."""
     return {key: n for key, n in model.metadata.items() if key.startswith(f"{model.arch}.")}
-
-
-def weight_bytes(model: ModelSpec) -> int:
-    """Bytes of all tensors."""
-    return sum(tensor.n_bytes for tensor in model.tensors.values())

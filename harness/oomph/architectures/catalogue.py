@@ -241,11 +241,14 @@ class Unquantized:
                 if mark in tensor and tensor.endswith("weight"):
                     types[tensor] = QUANTS[kept]
         tensors: dict[str, TensorInfo] = {}
-        offset = 0
+        offset, known = 0, dict[object, int]()
         for tensor, ne in self._shapes:
             info = TensorInfo(name=tensor, ne=ne, quant=types[tensor], offset=offset)
             tensors[tensor] = info
-            offset += -(-info.n_bytes // ALIGNMENT) * ALIGNMENT
+            key = info.quant.name, ne
+            if key not in known:
+                known[key] = -(-info.n_bytes // ALIGNMENT) * ALIGNMENT
+            offset += known[key]
         general: dict[str, Value] = {
             "general.architecture": self.arch,
             "general.name": self.name,

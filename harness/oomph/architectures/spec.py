@@ -5,7 +5,8 @@ Hugging Face config. The rest of the package never asks where a spec came from; 
 own metadata keys through `hparam` and the tensors through `tensors`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from oomph.errors import ModelFileError
@@ -114,6 +115,20 @@ class ModelSpec:
     def n_expert_used(self) -> int:
         """Experts active for a token by the file's own metadata; 0 for a dense model."""
         return self.integer("expert_used_count", 0)
+
+    @cached_property
+    def n_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.n_bytes for tensor in self.tensors.values())
+
+    @cached_property
+    def tensor_kinds(self) -> Sequence[TensorInfo]:
+        """One tensor of each kind: layers repeat those of one name, type and dimensions."""
+        found: dict[object, TensorInfo] = {}
+        for name, tensor in self.tensors.items():
+            part = name.split(".", 2)[-1] if name.startswith("blk.") else name
+            found.setdefault((part, tensor.quant.name, tensor.ne), tensor)
+        return list(found.values())
 
     @property
     def is_moe(self) -> bool:

@@ -76,7 +76,7 @@ def _check_same_file(reference: str, spec: ModelSpec, record: Record) -> None:
     own, measured = spec.file_bytes, record.model.file_bytes
     if not measured:
         own, measured = (
-            sum(tensor.n_bytes for tensor in spec.tensors.values()),
+            spec.n_bytes,
             record.model.tensor_bytes or 0,
         )
         is_same = not measured or is_same_size(own, measured)

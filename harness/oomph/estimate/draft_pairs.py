@@ -36,7 +36,7 @@ def draft_of(
     if not family_of(draft.arch).has_known_graph:
         raise ConfigError(
             f"{draft.source}: what a draft of architecture {draft.arch!r} takes beyond its weights "
-            f"({mib(sum(each.n_bytes for each in draft.tensors.values()))}) is not known"
+            f"({mib(draft.n_bytes)}) is not known"
         )
     if not is_head and (difference := unlike(target, draft)):
         raise ConfigError(

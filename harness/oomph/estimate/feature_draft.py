@@ -53,7 +53,7 @@ class FeatureDraft(DraftModel):
         if _OF_DEEPSEEK in model.tensors:
             raise ConfigError(
                 f"{model.source} is a DSpark head of DeepSeek V4: what that takes beyond its "
-                f"weights ({mib(sum(each.n_bytes for each in model.tensors.values()))}) is not "
+                f"weights ({mib(model.n_bytes)}) is not "
                 "known"
             )
         self.read_layers = _read_layers(target, model)

@@ -186,10 +186,10 @@ def _needs(
     n_used = config.n_expert_used or spec.n_expert_used
     dense: dict[object, TensorInfo] = {}
     experts: dict[object, TensorInfo] = {}
-    for name, tensor in spec.tensors.items():
+    for tensor in spec.tensor_kinds:
+        name, kind = tensor.name, (tensor.quant.name, tensor.ne)
         if len(tensor.ne) < 2 or not name.startswith("blk.") or not name.endswith(".weight"):
             continue
-        kind = tensor.quant.name, tensor.ne
         if "_exps." in name:
             experts[kind] = tensor
         elif "conv1d" not in name and "rel_b" not in name:

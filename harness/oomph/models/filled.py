@@ -75,7 +75,7 @@ def is_filled(spec: ModelSpec) -> bool:
 def _place(spec: ModelSpec, kept: Path, in_memory: Path) -> Path:
     """The disk if it has room and is fast, else memory if there is enough, else the disk however
     slow it is."""
-    n_bytes = sum(tensor.n_bytes for tensor in spec.tensors.values())
+    n_bytes = spec.n_bytes
     kept.parent.mkdir(parents=True, exist_ok=True)
     on_disk, on_memory = shutil.disk_usage(kept.parent).free, _memory_for_files()
     if on_disk > n_bytes and (n_bytes < TRIED_BYTES or on_memory < n_bytes):

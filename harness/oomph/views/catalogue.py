@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from oomph.advise.quantizations import published_variants, weight_bytes
+from oomph.advise.quantizations import published_variants
 from oomph.architectures.catalogue import Entry, catalogue_entries, catalogue_model
 from oomph.architectures.names import read_name
 from oomph.architectures.spec import ModelSpec
@@ -52,7 +52,7 @@ def _model_row(entry: Entry, model: ModelSpec) -> tuple[Cell, ...]:
         number(_weights(model), digits=2, unit=1e9),
         Cell(experts),
         number(native_context(model)),
-        number(weight_bytes(model), digits=2, unit=GIB),
+        number(model.n_bytes, digits=2, unit=GIB),
         Cell(", ".join(entry.also) or "—"),
     )
 
@@ -78,10 +78,10 @@ def quantizations_table(entry: Entry) -> Table:
     rows = tuple(
         (
             Cell(model.source),
-            number(weight_bytes(model), digits=2, unit=GIB),
-            number(8 * weight_bytes(model) / max(_weights(model), 1), digits=2),
+            number(model.n_bytes, digits=2, unit=GIB),
+            number(8 * model.n_bytes / max(_weights(model), 1), digits=2),
         )
-        for model in sorted(variants, key=weight_bytes, reverse=True)
+        for model in sorted(variants, key=lambda model: model.n_bytes, reverse=True)
     )
     return Table(caption="Weights", columns=("name", "GiB", "bits each"), rows=rows)
 
@@ -109,5 +109,5 @@ def entry_json(entry: Entry, *, is_all: bool) -> dict[str, Any]:
         "n_expert": model.n_expert,
         "n_expert_used": model.n_expert_used,
         "n_ctx_native": native_context(model),
-        "weights_bytes": {each.source.partition(":")[2]: weight_bytes(each) for each in variants},
+        "weights_bytes": {each.source.partition(":")[2]: each.n_bytes for each in variants},
     }

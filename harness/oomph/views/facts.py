@@ -66,7 +66,7 @@ def inspect_lines(model: ModelSpec) -> Iterator[str]:
     if window := sliding_window(model):
         yield f"sliding window: {count(window)} tokens"
     n_weights = sum(tensor.n_elements for tensor in model.tensors.values())
-    n_bytes = sum(tensor.n_bytes for tensor in model.tensors.values())
+    n_bytes = model.n_bytes
     yield (
         f"weights: {n_weights / 1e9:.2f} × 10⁹ in {gib(n_bytes)}, "
         f"{8 * n_bytes / max(n_weights, 1):.2f} bits each"

@@ -82,7 +82,7 @@ class Foreseen:
     def seconds(self, step: Step, subject: Subject, *, is_there: bool) -> float:
         """Writing the weights, loads, and every point at the speed of its deepest stop."""
         spec = subject.spec
-        weights = sum(tensor.n_bytes for tensor in spec.tensors.values())
+        weights = spec.n_bytes
         writing = 0.0 if is_there else weights / WRITE_BYTES_PER_S
         load = PROCESS_S + (0.0 if self.backend == PHANTOM else weights / LOAD_BYTES_PER_S)
         if step.leave is not None:

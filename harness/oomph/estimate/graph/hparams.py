@@ -165,7 +165,7 @@ class Hparams:
         """Whether these are of the model's multi-token-prediction head."""
         return self.n_trunk > 0
 
-    @property
+    @cached_property
     def running(self) -> range:
         """The layers that run."""
         return range(self.n_trunk, len(self.layers))

@@ -5,7 +5,7 @@ import struct
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Final
 
@@ -44,19 +44,28 @@ _LAYER: Final = re.compile(r"(?:(?:enc|dec)\.)?blk\.([0-9]{1,4})\.")
 _CPU_MOE: Final = re.compile(r"blk\.(0|[1-9][0-9]*)\.ffn_(?:up|down|gate|gate_up)_(?:ch|)exps")
 """What `--n-cpu-moe` overrides, with the layer's number, of which llama.cpp makes a pattern each
 (common/common.h, llm_ffn_exps_block_regex)."""
+_KEPT_NAMES: Final = 16_384
+"""Tensors whose names are taken apart once: those of several models."""
 
 
-def layer_of(name: str) -> int | None:
-    """The layer that a tensor's name belongs to; None for one outside the layers."""
-    match = _LAYER.match(name)
-    return int(match[1]) if match else None
-
-
+@lru_cache(maxsize=_KEPT_NAMES)
 def layer_and_part(name: str) -> tuple[int | None, str]:
     """`blk.7.attn_q.weight` as (7, "attn_q.weight"), as an encoder's `enc.blk.7.attn_q.weight`; a
     tensor outside the blocks has no layer."""
     match = _LAYER.match(name)
     return (int(match[1]), name[len(match[0]) :]) if match else (None, name)
+
+
+def layer_of(name: str) -> int | None:
+    """The layer that a tensor's name belongs to; None for one outside the layers."""
+    return layer_and_part(name)[0]
+
+
+@lru_cache(maxsize=_KEPT_NAMES)
+def _experts_of(name: str) -> int | None:
+    """The layer of what `--n-cpu-moe` overrides; None for any other tensor."""
+    match = _CPU_MOE.search(name)
+    return int(match[1]) if match else None
 
 
 def loaded_for(name: str, output_norm: str) -> int | None:
@@ -249,8 +258,8 @@ class Placement:
         for pattern, device in self._overrides:
             if pattern.search(name):
                 return device
-        experts = _CPU_MOE.search(name) if self._n_cpu_moe else None
-        if experts and int(experts[1]) < self._n_cpu_moe:
+        experts = _experts_of(name) if self._n_cpu_moe else None
+        if experts is not None and experts < self._n_cpu_moe:
             return CPU
         if name.startswith(_INPUT_TENSORS) or name in self._on_host:
             return CPU

@@ -263,7 +263,7 @@ class Visit:
             self._models.resolve(self._steps.models[step.model])[0].spec,
             self._card.usable_bytes,
         )
-        weights = sum(tensor.n_bytes for tensor in spec.tensors.values())
+        weights = spec.n_bytes
         if has is None:
             return "" if step.leave is None else "the card does not tell its memory"
         if step.leave is None and weights > has:
