@@ -150,7 +150,7 @@ def test_a_check_starts_the_script_and_shows_what_it_kept(
     ("cards", "flags", "devices"),
     [
         ("RTX 4090,RTX 4090", (), ("CUDA0", "CUDA1")),
-        ("5090,3080", ("-ncmoe", 20), ("CUDA0", "CUDA1")),
+        ("5090,3080", ("-ncmoe", 4), ("CUDA0", "CUDA1")),
         ("3080,2x3060,5090", ("-dev", "CUDA3,CUDA1"), ("CUDA3", "CUDA1")),
     ],
 )
