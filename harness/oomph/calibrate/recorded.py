@@ -75,10 +75,7 @@ def _check_same_file(reference: str, spec: ModelSpec, record: Record) -> None:
     size at best."""
     own, measured = spec.file_bytes, record.model.file_bytes
     if not measured:
-        own, measured = (
-            spec.n_bytes,
-            record.model.tensor_bytes or 0,
-        )
+        own, measured = spec.n_bytes, record.model.tensor_bytes or 0
         is_same = not measured or is_same_size(own, measured)
     else:
         is_same = own in (None, measured)

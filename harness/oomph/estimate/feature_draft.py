@@ -53,8 +53,7 @@ class FeatureDraft(DraftModel):
         if _OF_DEEPSEEK in model.tensors:
             raise ConfigError(
                 f"{model.source} is a DSpark head of DeepSeek V4: what that takes beyond its "
-                f"weights ({mib(model.n_bytes)}) is not "
-                "known"
+                f"weights ({mib(model.n_bytes)}) is not known"
             )
         self.read_layers = _read_layers(target, model)
         self._lent = dict(_lent(target, model))

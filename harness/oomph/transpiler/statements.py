@@ -65,7 +65,7 @@ class Statements(Calls):
         return self.global_name((self.module.name, name))
 
     def _remembering(self, node: ast.FunctionDef, name: str) -> list[str]:
-        """A function that keeps what it has given for each of its argument, a text or a number."""
+        """A function that keeps what it has given for each argument, a text or a number."""
         if len(node.args.args) != 1:
             raise self.refusal(node, "what is remembered is translated of one argument alone")
         return [*self._function(node, f"const {name} = $remembering(function"), ");"]

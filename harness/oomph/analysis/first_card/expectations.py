@@ -82,9 +82,8 @@ class Foreseen:
     def seconds(self, step: Step, subject: Subject, *, is_there: bool) -> float:
         """Writing the weights, loads, and every point at the speed of its deepest stop."""
         spec = subject.spec
-        weights = spec.n_bytes
-        writing = 0.0 if is_there else weights / WRITE_BYTES_PER_S
-        load = PROCESS_S + (0.0 if self.backend == PHANTOM else weights / LOAD_BYTES_PER_S)
+        writing = 0.0 if is_there else spec.n_bytes / WRITE_BYTES_PER_S
+        load = PROCESS_S + (0.0 if self.backend == PHANTOM else spec.n_bytes / LOAD_BYTES_PER_S)
         if step.leave is not None:
             return writing + self._ballast_seconds(step, subject, load)
         points = step.points(n_devices=0 if self.gpu is None else 1)

@@ -259,11 +259,8 @@ class Visit:
         """Why a step is not for this machine, empty where it is."""
         if self._card is None:
             return "it needs a card" if "card" in step.needs else ""
-        spec, has = (
-            self._models.resolve(self._steps.models[step.model])[0].spec,
-            self._card.usable_bytes,
-        )
-        weights = spec.n_bytes
+        spec = self._models.resolve(self._steps.models[step.model])[0].spec
+        weights, has = spec.n_bytes, self._card.usable_bytes
         if has is None:
             return "" if step.leave is None else "the card does not tell its memory"
         if step.leave is None and weights > has:
