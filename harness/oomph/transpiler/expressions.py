@@ -9,6 +9,7 @@ import ast
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from oomph.transpiler.program import Module, Place, Program
 from oomph.transpiler.signatures import NotTranslatedError, defaults_of
@@ -241,23 +242,17 @@ class Expressions:
             tests = " && ".join(self.test(test) for test in first.ifs)
             inner = self._loop(rest, body)
             guarded = f"if ({tests}) {{ {inner} }}" if tests else inner
-            if isinstance(first.target, ast.Tuple) and not has_rest(first.target):
-                bound = ", ".join(self._bound(first.target, "$row"))
-                own = f"const {bound}; " if bound else ""
-                return f"for (const $row of {items}) {{ {own}{guarded} }}"
-            return f"for (const {self._pattern(first.target)} of {items}) {{ {guarded} }}"
-
-    def _bound(self, target: ast.Tuple, row: str) -> Iterator[str]:
-        """The loop variables of a comprehension, each from its place in a row; `_` may stand
-        twice, and names nothing."""
-        for i, item in enumerate(target.elts):
-            if isinstance(item, ast.Tuple) and not has_rest(item):
-                yield from self._bound(item, f"{row}[{i}]")
-            elif names_in(item) != {"_"}:
-                yield f"{self._pattern(item)} = {row}[{i}]"
+            if not is_row(first.target):
+                return f"for (const {self._pattern(first.target)} of {items}) {{ {guarded} }}"
+            places = places_in(first.target)
+            named = ((item, place) for item, place in places if names_in(item) != {"_"})
+            bound = ", ".join(f"{self._pattern(item)} = {place}" for item, place in named)
+            own = f"const {bound}; " if bound else ""
+            return f"for (const $row of {items}) {{ {own}{guarded} }}"
 
     def _pattern(self, target: ast.expr) -> str:
-        """The same as JavaScript's own pattern, which goes through an iterator."""
+        """A loop variable of a comprehension, or several; `_` may stand twice, and names
+        nothing."""
         if isinstance(target, ast.Tuple):
             items = ("" if names_in(item) == {"_"} else self._pattern(item) for item in target.elts)
             return f"[{', '.join(items)}]"
@@ -379,9 +374,23 @@ def local_name(name: str) -> str:
     return f"{name}$" if name in RESERVED else name
 
 
-def has_rest(target: ast.Tuple) -> bool:
-    """Whether one name of a row's takes all that the others leave."""
-    return any(isinstance(item, ast.Starred) for item in target.elts)
+def is_row(target: ast.expr) -> TypeGuard[ast.Tuple]:
+    """Whether what is assigned to is a row of a known length: none of its names takes all that the
+    others leave."""
+    return isinstance(target, ast.Tuple) and not any(
+        isinstance(item, ast.Starred) for item in target.elts
+    )
+
+
+def places_in(target: ast.Tuple, row: str = "$row") -> Iterator[tuple[ast.expr, str]]:
+    """What a row's items are assigned to, each with its place: JavaScript's own way to unpack goes
+    through an iterator."""
+    for i, item in enumerate(target.elts):
+        place = f"{row}[{i}]"
+        if is_row(item):
+            yield from places_in(item, place)
+        else:
+            yield item, place
 
 
 def names_in(target: ast.expr) -> set[str]:

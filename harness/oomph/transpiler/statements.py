@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from oomph.transpiler.calls import Calls
-from oomph.transpiler.expressions import has_rest, local_name, names_in
+from oomph.transpiler.expressions import is_row, local_name, names_in, places_in
 from oomph.transpiler.program import Program
 from oomph.transpiler.signatures import (
     NotTranslatedError,
@@ -232,19 +232,12 @@ class Statements(Calls):
     def _assigned(self, target: ast.expr, value: str) -> list[str]:
         if isinstance(target, ast.Subscript):
             return [f"$put({self.expression(target.value)}, {self._key(target)}, {value});"]
-        if isinstance(target, ast.Tuple) and not has_rest(target):
+        if is_row(target):
             return ["{", f"const $row = $items({value});", *self._unpacked(target), "}"]
         return [f"{self._target(target)} = {value};"]
 
-    def _unpacked(self, target: ast.Tuple, row: str = "$row") -> list[str]:
-        """A row's items, assigned one by one: JavaScript's own way goes through an iterator."""
-        lines = []
-        for i, item in enumerate(target.elts):
-            if isinstance(item, ast.Tuple) and not has_rest(item):
-                lines += self._unpacked(item, f"{row}[{i}]")
-            else:
-                lines += self._assigned(item, f"{row}[{i}]")
-        return lines
+    def _unpacked(self, target: ast.Tuple) -> list[str]:
+        return [line for each in places_in(target) for line in self._assigned(*each)]
 
     def _key(self, target: ast.Subscript) -> str:
         if isinstance(target.slice, ast.Slice):
@@ -286,7 +279,7 @@ class Statements(Calls):
         if node.orelse:
             raise self.refusal(node, "the else of a loop is not translated")
         items, target = self.expression(node.iter), node.target
-        if isinstance(target, ast.Tuple) and not has_rest(target):
+        if is_row(target):
             head = [f"for (const $row of {items}) {{", *self._unpacked(target)]
         else:
             head = [f"for ({self._target(target)} of {items}) {{"]
