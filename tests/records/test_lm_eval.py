@@ -150,7 +150,8 @@ def test_results_alone_are_means_and_pair_nothing(tmp_path: Path) -> None:
     assert record.tasks.items == []
     assert "--log_samples" in str(record.tasks.missing)
     (row,) = means_table(summaries_of([record])).rows
-    assert [cell.text for cell in row] == ["qwen3-8b", "gsm8k", "exact_match,none", "0.75 ± 0.05", "60"]  # fmt: skip  # noqa: E501
+    said = ["qwen3-8b", "gsm8k", "exact_match,none", "0.75 ± 0.05", "60"]
+    assert [cell.text for cell in row] == said
 
 
 def _cut(path: Path) -> None:

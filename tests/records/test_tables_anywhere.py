@@ -189,9 +189,14 @@ def test_a_sweep_cut_at_any_byte_gives_no_other_row(
         speed = hundredths / 100
         tests.update([(f"pp{n_prompt}", 512 * at, speed), (f"tg{n_gen}", 512 * at, speed)])
         text += SWEEP_ROW.format(
-            pp=n_prompt, tg=n_gen, n_kv=512 * at, t_pp=n_prompt / speed, s_pp=speed,
-            t_tg=n_gen / speed, s_tg=speed,
-        )  # fmt: skip
+            pp=n_prompt,
+            tg=n_gen,
+            n_kv=512 * at,
+            t_pp=n_prompt / speed,
+            s_pp=speed,
+            t_tg=n_gen / speed,
+            s_tg=speed,
+        )
     cut = data.draw(st.integers(0, len(text)))
     assert close(seen(text[:cut].encode()), tests)
     assert close(tests, seen(text.encode()))
