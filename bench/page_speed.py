@@ -1,112 +1,158 @@
-"""How long the what-if page takes to answer: the first time, and at each step of a slider.
+"""How long the what-if page takes: until it shows its first answer, and at each step of a control.
 
-The page's own script in node and in Chromium, timed there: an estimator made and asked once, then
-once for each further context, as a slider does, and once for each further number of experts or
-type of the cache, which change the graph.
+The page itself in Chromium, served from this machine: from the start of its loading until the
+answer is drawn, and, once it rests, what each step of a slider or list takes until all is drawn.
 
-    python bench/page_speed.py qwen3-30b-a3b:Q4_K_M gemma-4-26b-a4b:Q4_K_M
+    python bench/page_speed.py --opened 5 qwen3-30b-a3b:Q4_K_M gemma-4-26b-a4b:Q4_K_M
 """
 
+import argparse
 import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from html import unescape
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, Queue
 from statistics import median
+from threading import Thread
 
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.views.what_if import shared_facts, what_if
-from oomph.views.what_if_page import what_if_script
+from oomph.views.what_if import what_if
+from oomph.views.what_if_page import render_what_if
 
 CARD = "RTX 4090"
-STEPS = [256 * (40 + 5 * i) for i in range(40)]
+CONTEXTS = [256 * (40 + 5 * i) for i in range(40)]
+TYPES = ["q8_0", "q4_0", "q5_1", "bf16"]
+EXPERTS = [1, 2, 4, 6, 7, 9, 10, 12]
 
 TIMED = """
-const read = (id) => document.getElementById(id).textContent;
-const { data, knobs, steps } = JSON.parse(read("case"));
-const timed = (f) => { const start = performance.now(); f(); return performance.now() - start; };
-let asked;
-const at = (changed) => timed(() => asked.predict(asked.own, { ...knobs, ...changed }));
-const first = timed(() => { asked = ask(data.facts); }) + at({});
-const took = {
-  first,
-  contexts: steps.map((n_ctx) => at({ n_ctx })),
-  types: ["q8_0", "q4_0", "q5_1", "bf16"].map((kind) => at({ type_k: kind, type_v: kind })),
+const opened = performance.now(), answered = opened - performance.getEntriesByName("script")[0].startTime;
+const form = document.querySelector("form");
+const drawn = { last: 0 };
+// a frame is drawn at once, so that a step is over when its event is
+window.requestAnimationFrame = (draw) => {
+  const start = performance.now();
+  draw();
+  drawn.last = performance.now() - start;
+  return null;
 };
-"""
-IN_NODE = """
-const told = JSON.parse(require("fs").readFileSync(0, "utf8"));
-globalThis.document = {
-  getElementById: (id) => ({ textContent: told[id] }), querySelectorAll: () => [],
+const step = (name, value) => {
+  form.elements[name].value = value;
+  form.elements[name].dispatchEvent(new Event("input", { bubbles: true }));
+  return drawn.last;
 };
-"""
-IN_BROWSER = """
-const result = document.createElement("pre");
-result.id = "result"; result.textContent = JSON.stringify(took); document.body.append(result);
-"""
+const seen = () => new Promise((resolve) => whenSeen(form, resolve));
+const rested = () => new Promise((resolve) => whenIdle(resolve));
+const frame = () => new Promise((resolve) => setTimeout(resolve, 16));
+async function steps(name, values) {
+  const took = [];
+  for (const value of values) {
+    await frame();
+    took.push(step(name, value));
+  }
+  return took;
+}
+(async () => {
+  await seen();
+  await rested();
+  const prepared = performance.now();
+  const contexts = await steps("n_ctx", CONTEXTS);
+  const experts = form.elements.n_expert_used ? await steps("n_expert_used", EXPERTS) : [];
+  const types = await steps("type_k", TYPES);
+  await fetch("/", { method: "POST", body: JSON.stringify({ opened, answered, prepared, contexts, experts, types }) });
+})();
+"""  # noqa: E501
 
-Took = dict[str, float | list[float]]
+
+Times = dict[str, float | list[float]]
 
 
-def in_node(case: str) -> Took | None:
-    """The times in node; None where there is none."""
-    node = shutil.which("node")
-    if node is None:
-        return None
-    told = json.dumps({"what-if-shared": json.dumps(shared_facts()), "case": case})
-    script = IN_NODE + what_if_script() + TIMED + "console.log(JSON.stringify(took));"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "timed.cjs"
-        path.write_text(script, encoding="utf-8")
-        done = subprocess.run([node, path], input=told, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+def in_browser(chromium: str, html: str) -> Times:
+    """The times of one opened page, ms. SystemExit where it tells none within a minute."""
+    told: Queue[Times] = Queue()
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(html.encode() if self.path == "/" else b"")
+
+        def do_POST(self) -> None:
+            told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server, tempfile.TemporaryDirectory() as to:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+        address = f"http://127.0.0.1:{server.server_port}/"
+        with subprocess.Popen(
+            [chromium, *options, f"--user-data-dir={to}/user", address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as browser:
+            try:
+                return told.get(timeout=60)
+            except Empty:
+                raise SystemExit("the page told no times within a minute") from None
+            finally:
+                browser.terminate()
+                browser.wait()
+                server.shutdown()
 
 
-def in_browser(case: str) -> Took | None:
-    """The times in Chromium; None where there is none."""
+def row(chromium: str, name: str, n_opened: int) -> str:
+    """The times of one model's page as a line of a table: medians of so many pages."""
+    asked = what_if(Estimator(name, CARD), RunConfig(n_ctx=8192))
+    script = TIMED.replace("CONTEXTS", json.dumps(CONTEXTS)).replace("TYPES", json.dumps(TYPES))
+    script = script.replace("EXPERTS", json.dumps(EXPERTS))
+    html = re.sub(r"<meta http-equiv=.*?>", "", render_what_if(asked))  # its policy runs no other
+    before, main, after = html.rpartition("<script>")
+    html = f"{before}<script>performance.mark('script');</script>{main}{after}"
+    html = html.replace("</body>", f"<script>{script}</script></body>")
+    pages = [in_browser(chromium, html) for _ in range(n_opened)]
+    cells = [
+        median(page["opened"] for page in pages),
+        median(page["answered"] for page in pages),
+        median(page["prepared"] - page["opened"] for page in pages),
+        median(median(page["contexts"]) for page in pages),
+        median(max(page["contexts"]) for page in pages),
+        median(median(page["experts"]) for page in pages if page["experts"]),
+        median(median(page["types"]) for page in pages),
+    ]
+    return f"| {name} | {' | '.join(f'{x:.0f}' for x in cells)} |"
+
+
+def main() -> None:
+    """Print a table, a line for each model."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--opened", type=int, default=5, help="pages of each model")
+    options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        return None
-    html = f"""<!doctype html><meta charset="utf-8"><body>
-    <script type="application/json" id="what-if-shared">{json.dumps(shared_facts())}</script>
-    <script type="application/json" id="case">{case}</script>
-    <script>{what_if_script()}</script><script>{TIMED}{IN_BROWSER}</script>"""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "timed.html"
-        path.write_text(html, encoding="utf-8")
-        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/user"]
-        done = subprocess.run(
-            [chromium, *options, "--dump-dom", path.as_uri()],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
-    return json.loads(unescape(found[1])) if found else None
-
-
-def row(name: str) -> str:
-    """The times of one model's page as a line of a table."""
-    asked = what_if(Estimator(name, CARD), RunConfig(n_ctx=8192))
-    case = json.dumps({"data": asked.data, "knobs": asked.start, "steps": STEPS})
-    cells = []
-    for took in (in_node(case), in_browser(case)):
-        if took is None:
-            cells += ["not here"] * 4
-            continue
-        steps, kinds = took["contexts"], took["types"]
-        cells += [f"{x:.0f}" for x in (took["first"], median(steps), max(steps), median(kinds))]
-    return f"| {name} | {' | '.join(cells)} |"
+        raise SystemExit("there is no Chromium; `scripts/browser` installs one")
+    columns = (
+        "opened",
+        "of it its script",
+        "prepared",
+        "a context",
+        "worst of 40",
+        "experts",
+        "a cache type",
+    )
+    print(f"| model | {' | '.join(f'{name}, ms' for name in columns)} |")
+    print("|" + " --- |" * (len(columns) + 1))
+    for name in options.models or ["qwen3-30b-a3b:Q4_K_M", "gemma-4-26b-a4b:Q4_K_M"]:
+        print(row(chromium, name, options.opened), flush=True)
 
 
 if __name__ == "__main__":
-    head = ("first", "a context", "worst", "a cache type")
-    names = [f"{where}: {x}, ms" for where in ("node", "Chromium") for x in head]
-    print(f"| model | {' | '.join(names)} |")
-    print("|" + " --- |" * 9)
-    for each in sys.argv[1:] or ["qwen3-30b-a3b:Q4_K_M", "gemma-4-26b-a4b:Q4_K_M"]:
-        print(row(each), flush=True)
+    main()

@@ -23,6 +23,7 @@ from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.graph.hparams import resolve_hparams
 from oomph.estimate.prediction import Prediction
+from oomph.estimate.riders import FixedRider
 from oomph.frozen import frozen
 from oomph.gguf.header import SkippedArray
 from oomph.gpus import GpuSpec, gpu_specs
@@ -33,6 +34,7 @@ from oomph.transpiler.program import Program as Translated
 from oomph.transpiler.statements import translate
 from oomph.units import MIB, count
 from oomph.views.asked import asked_sentence
+from oomph.views.shown import shown_of
 from oomph.views.table import Cell, Table, number
 
 ROOTS: Final = (
@@ -48,7 +50,7 @@ ROOTS: Final = (
     "oomph.estimate.posterior:Posterior",
     "oomph.estimate.machine:Machine",
     "oomph.estimate.riders:FixedRider",
-    "oomph.views.trust_words:trust_sentence",
+    "oomph.views.shown:shown_of",
 )
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes", "changed", "n_verified")
 """Methods that the page calls by name."""
@@ -110,7 +112,8 @@ class WhatIf:
     table without them.
 
     `reference` is what names the model on a command line, `limits` are the least and most that can
-    be typed beside a slider, `programs` are those that may stand in for `program`.
+    be typed beside a slider, `programs` are those that may stand in for `program`. `first` is the
+    answer before a control moved; None where the page begins on a card of its own.
     """
 
     name: str
@@ -122,6 +125,7 @@ class WhatIf:
     program: dict[str, Any]
     programs: list[dict[str, Any]]
     table: Table
+    first: dict[str, Any] | None
 
     @property
     def n_expert_used(self) -> int | None:
@@ -149,6 +153,7 @@ class WhatIf:
             "program": self.program,
             "programs": self.programs,
             "reference": self.reference,
+            "first": self.first,
         }
 
 
@@ -187,7 +192,10 @@ def what_if(
             "types": type_facts(estimator.model),
             "has_windows": resolve_hparams(estimator.model).has_swa,
             "has_head": n_decoding(estimator.model) < estimator.model.n_layer,
-            "riders": rider_facts(estimator, config),
+            "riders": [
+                [rider.name, rider.bytes_by_device, rider.note, rider.read_layers]
+                for rider in fixed_riders(estimator, config)
+            ],
             "machine": asdict(estimator.machine),
         },
         start={
@@ -203,6 +211,7 @@ def what_if(
             for name in dict.fromkeys((program, *(PROGRAMS if program in PROGRAMS else ())))
         ],
         table=default_table(estimator, config, positions["n_ctx"]),
+        first=first_answer(estimator, config),
     )
 
 
@@ -280,19 +289,39 @@ def _runs(types: Iterable[str]) -> str:
     return " ".join(f"{name}*{len(list(run))}" for name, run in groupby(types))
 
 
-def rider_facts(estimator: Estimator, config: RunConfig) -> list[list[Any]]:
+def fixed_riders(estimator: Estimator, config: RunConfig) -> list[FixedRider]:
     """What is loaded beside the model, each with its bytes by device under `config` and what is to
     be said of them: a page holds no second model. An MTP head is no second one."""
     found = estimator.memory(config).riders if estimator.riders else {}
+    beside = f"is counted as beside n_ctx {count(config.n_ctx)}"
     return [
-        [
-            rider.name,
-            {name: part.total_bytes for name, part in found[rider.name].items()},
-            f"what rides along ({rider.name}) is counted as beside n_ctx {count(config.n_ctx)}",
-            list(rider.read_layers),
-        ]
+        FixedRider(
+            name=rider.name,
+            bytes_by_device={name: part.total_bytes for name, part in found[rider.name].items()},
+            note=f"what rides along ({rider.name}) {beside}",
+            read_layers=rider.read_layers,
+        )
         for rider in estimator.riders
     ]
+
+
+def first_answer(estimator: Estimator, config: RunConfig) -> dict[str, Any] | None:
+    """The knobs as the controls stand at first, when nothing is filled, and what the page draws of
+    their answer (`Shown`); None where the cards are not known by name, for then the page begins on
+    another."""
+    if config.n_devices and not (estimator.cards and all(card.spec for card in estimator.cards)):
+        return None
+    used = config.n_expert_used or estimator.model.n_expert_used
+    first = config.with_(n_depth=0, n_expert_used=used if estimator.model.is_moe else None)
+    riders = fixed_riders(estimator, config)
+    asked = estimator.changed(riders=riders) if riders else estimator
+    usual = RunConfig()
+    return {
+        "knobs": {
+            knob: value for knob, value in first.to_dict().items() if value != getattr(usual, knob)
+        },
+        "shown": asdict(shown_of(asked.predict(first, longest=False))),
+    }
 
 
 def card_facts(gpu: GpuSpec) -> list[Any]:

@@ -61,7 +61,7 @@ const answers = questions.map(({ card, knobs, beside }) => {
     bound_by: speed && speed.bound_by, slots: speed && speed.slots, reason: answer.speed_reason,
     fits: answer.fits, likely: answer.fit_probability,
     warnings: answer.warnings, longest: answer.max_context,
-    trust: trust_words$trust_sentence(answer.memory.trust),
+    trust: trust_words$trust_sentence(answer.memory.trust), shown: shown$shown_of(answer),
   };
 });
 """
@@ -268,6 +268,49 @@ def test_slices_of_cards_are_answered_too(name: str) -> None:
         prediction = estimator.predict(whole.with_(**shape), longest=False)
         assert prediction.speed is None
         _expect_the_same(answer, prediction)
+
+
+def _expect_alike(told: Any, own: Any) -> None:
+    """The same structure and values, floats to what rounding leaves."""
+    if isinstance(own, dict):
+        assert list(told) == list(own)
+        for key, value in own.items():
+            _expect_alike(told[key], value)
+    elif isinstance(own, list | tuple):
+        for one, other in zip(told, own, strict=True):
+            _expect_alike(one, other)
+    else:
+        assert told == (pytest.approx(own, rel=1e-9, abs=1e-9) if type(own) is float else own)
+
+
+@pytest.mark.parametrize(
+    ("model", "cards", "knobs"),
+    [
+        ("qwen3-30b-a3b:Q4_K_M", "RTX 4090", {"n_ctx": 90_000, "n_depth": 45_000}),
+        ("qwen3-30b-a3b:Q4_K_M", "RTX 4090", {"n_devices": 0}),
+        ("llama-3.1-8b:Q4_K_M", None, {"n_devices": 0, "n_seq_max": 4}),
+        ("gemma-4-26b-a4b:Q4_K_M", "2xRTX 3060", {"n_devices": 2, "type_k": "q8_0"}),
+        ("qwen3-8b:Q4_K_M", "RTX 3060", {"n_ctx": 8192, "spec_type": "draft-simple"}),
+        ("kimi-k2.5:Q4_K_M", "RTX 3060", {"n_ctx": 1 << 18}),
+    ],
+)
+def test_the_answer_that_comes_with_a_page_is_the_scripts_own(
+    model: str, cards: str | None, knobs: dict[str, Any]
+) -> None:
+    riders = [DraftModel(catalogue_model("qwen3-0.6b", "Q8_0"))] if "spec_type" in knobs else []
+    machine = Machine(reserve_bytes=1 << 29, ram_bytes=64 << 30)
+    estimator = Estimator(model, cards, riders=riders, machine=machine)
+    asked = what_if(estimator, RunConfig(**knobs))
+    own = {"card": "own" if knobs.get("n_devices") != 0 else None}
+    assert asked.first
+    (answer,) = _in_node(asked, [own | {"knobs": asked.first["knobs"]}])
+    _expect_alike(answer["shown"], asked.first["shown"])
+
+
+def test_no_answer_comes_with_a_page_that_begins_on_another_card() -> None:
+    model = catalogue_model("qwen3-8b", "Q4_K_M")
+    assert what_if(Estimator(model), RunConfig()).first is None
+    assert what_if(Estimator(model, gpu_memory_bytes=24 << 30), RunConfig()).first is None
 
 
 def test_a_calibration_of_the_page_is_used() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,70 @@ def test_the_page_opens_with_an_answer(dom: Dom, page: str, estimator: Estimator
     assert 'class="without-script" hidden=""' in shown
     assert "--as llama-cpp-python" in _text(shown, "command")
     assert "--n-ctx 4096" in _text(shown, "command")
+
+
+@pytest.mark.parametrize(
+    ("cards", "knobs"),
+    [
+        ("RTX 4060 Ti 16GB", {"n_ctx": 4096}),
+        ("2xRTX 3060", {"n_ctx": 8192, "n_devices": 2, "n_depth": 4096, "n_seq_max": 2}),
+        (None, {"n_devices": 0, "type_k": "q8_0"}),
+    ],
+)
+def test_the_answer_before_a_control_moves_came_with_the_page(
+    dom: Dom, cards: str | None, knobs: dict[str, Any]
+) -> None:
+    asked = what_if(Estimator("olmoe-1b-7b:Q4_K_M", cards), RunConfig(**knobs))
+    assert asked.first
+    shown = asked.first["shown"] | {"notes": ["it came with the page"]}
+    marked = replace(asked, first=asked.first | {"shown": shown})
+    move = """
+    const { n_ctx } = document.querySelector("form").elements, first = n_ctx.value;
+    const moved = (value) => {
+      n_ctx.value = value;
+      n_ctx.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    const told = () => document.querySelector(".notes").textContent.includes("it came");
+    const seen = [told()];
+    moved(5000);
+    setTimeout(() => { seen.push(told()); moved(first); }, 500);
+    setTimeout(() => { seen.push(told()); document.title = seen.join(); }, 1000);"""
+    html = render_what_if(marked)
+    assert "it came with the page" in _text(dom(html), "notes")
+    assert "<title>true,false,true</title>" in dom(_with_script(html, move))
+
+
+def test_graphs_are_gone_through_before_a_slider_moves(dom: Dom, page: str) -> None:
+    """What the context and the experts ask is there once the page rests; a cache type is not."""
+    count = """
+    const made = [], form = document.querySelector("form"), compose = composed$graph_of;
+    composed$graph_of = (...args) => { made[made.length - 1] += 1; return compose(...args); };
+    const move = (name, value) => {
+      made.push(0);
+      form.elements[name].value = value;
+      form.elements[name].dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    const moves = [["n_ctx", 30000], ["n_expert_used", 3], ["type_k", "q8_0"]];
+    made.push(0);
+    whenSeen(form, () => whenIdle(() => {
+      moves.forEach(([name, value], i) => setTimeout(() => move(name, value), 200 * i));
+      setTimeout(() => { document.title = made.map((n) => n > 0).join(); }, 800);
+    }));"""
+    by_timer = """
+    delete window.requestIdleCallback;
+    window.IntersectionObserver = function (act) {
+      this.observe = () => setTimeout(() => act([{ isIntersecting: true }]));
+      this.disconnect = () => {};
+    };"""
+    opened = page.replace("<head>", f"<head><script>{by_timer}</script>")
+    shown = dom(_with_script(opened, count), wait_ms=6000)
+    assert "<title>true,false,false,true</title>" in shown
+
+
+def test_saved_prompts_may_have_no_limit(dom: Dom, estimator: Estimator) -> None:
+    config = RunConfig(cache_ram_mib=-1)
+    shown = dom(render_what_if(what_if(estimator, config, program="llama-server")))
+    assert "grows by saved prompts without a limit" in _text(shown, "notes")
 
 
 def test_moving_a_control_moves_bar_speed_sentence_and_command(

@@ -1,7 +1,9 @@
 // What if: the controls of a page ask the package's own estimate layer, translated to JavaScript, and show its answer.
 // Everything that changes with a control is written here as text, never as HTML: a model's name is foreign text.
 const MIB = 2 ** 20;
-const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead", host: "the host's, in the same memory" };
+const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead", host: "the host's, in the same memory" };  // as `Place` has them
+const COUNTS = new Intl.NumberFormat("en"), HUNDREDTHS = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const count = (n) => COUNTS.format(n);
 const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds reach from and to
 
 // --- from JSON to the estimate layer
@@ -29,7 +31,7 @@ const readCard = (facts) => new gpus$GpuSpec(...facts);
 const readOwn = (cards) => (cards.length ? cards.map(([facts, bytes, device]) => new cards$Card(bytes, readCard(facts), device)) : null);
 function readModel({ name, arch, family, metadata, tensors }, types) {
   families$family_of[arch] = family;
-  const kinds = types?.split(" ").flatMap((run) => { const [kind, count] = run.split("*"); return Array(Number(count)).fill(kind); });
+  const kinds = types?.split(" ").flatMap((run) => { const [kind, n] = run.split("*"); return Array(Number(n)).fill(kind); });
   const infos = tensors.map(([tensor, ne, type], i) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(kinds?.[i] ?? type))]);
   return new spec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
 }
@@ -38,6 +40,8 @@ function shared() {
     typeof WHAT_IF_SHARED === "undefined" ? readJson(document.getElementById("what-if-shared")) : WHAT_IF_SHARED,
   );
 }
+
+const configOf = (knobs) => $construct(config$RunConfig, fromJson(knobs));
 
 // One model, answering for any cards, for its own or for none (null), in any quantization, on any machine, with what rides
 // along or without: what one has computed is kept, and what quantizations and cards share of it is shared.
@@ -65,7 +69,7 @@ function ask(facts) {
   };
   return {
     own, machine, hasRiders: riding.length > 0,
-    predict: (card, knobs, beside) => on(card, beside).predict($construct(config$RunConfig, fromJson(knobs)), false),
+    predict: (card, knobs, beside) => on(card, beside).predict(configOf(knobs), false),
     longest: (card, knobs, beside) => on(card, beside).max_context(undefined, fromJson(knobs)),
   };
 }
@@ -74,7 +78,7 @@ function ask(facts) {
 
 const CARDLESS = "none", MOST_CARDS = 8, GIB = 2 ** 30, MOST_BYTES = 2 ** 50;
 const spoken = {
-  n_ctx: (n) => `${n.toLocaleString("en")} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
+  n_ctx: (n) => `${count(n)} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
   filled: (percent) => (percent === 0 ? "empty" : percent === 100 ? "full" : `${percent} % full`),
   n_ubatch: (n) => `${n} tokens`, n_gpu_layers: (n, all) => (n === all ? "all" : n === 0 ? "none" : `${n} of ${all}`),
   n_cpu_moe: (n) => (n === 0 ? "none" : n === 1 ? "1 layer" : `${n} layers`),
@@ -114,10 +118,9 @@ function knobsOf(form, data) {
   if (field(form, "swa_full")) knobs.swa_full = field(form, "swa_full").checked;
   const drafts = field(form, "mtp")?.checked, drafted = own.spec_type ?? null;
   if (field(form, "mtp") && drafts !== (drafted === "draft-mtp")) knobs.spec_type = drafts ? "draft-mtp" : null;
-  const made = (changed) => $construct(config$RunConfig, fromJson({ ...knobs, ...changed }));
   // llama-server keeps logits for what its slots and drafts verify, which changes with them
-  if (program.keeps_slots && (slots !== before || knobs.spec_type !== own.spec_type)) knobs.n_outputs_max = made({}).n_verified;
-  return { ...knobs, n_depth: Math.floor(typed(field(form, "filled")) / 100 * made({}).deepest) };  // of one sequence
+  if (program.keeps_slots && (slots !== before || knobs.spec_type !== own.spec_type)) knobs.n_outputs_max = configOf(knobs).n_verified;
+  return { ...knobs, n_depth: Math.floor(typed(field(form, "filled")) / 100 * configOf(knobs).deepest) };  // of one sequence
 }
 
 // What is beside the knobs: the quantization, the machine, and whether what rides along does.
@@ -217,6 +220,7 @@ function label(form, isCardless) {
 
 // --- the address: what stands elsewhere than in the beginning, so that a link is a question
 
+// Writes it, and returns what is changed: nothing where all stands as in the beginning.
 function writeAddress(form) {
   const changed = new URLSearchParams();
   for (const input of form.elements) {
@@ -226,6 +230,7 @@ function writeAddress(form) {
   }
   const hash = changed.toString();
   if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  return hash;
 }
 
 function readAddress(form, data, asked) {
@@ -251,8 +256,8 @@ function readAddress(form, data, asked) {
 
 // --- from an answer to the page
 
-const mib = (bytes) => `${Math.round(bytes / MIB).toLocaleString("en")} MiB`;
-const tokens = (rate) => (rate >= 100 ? Math.round(rate).toLocaleString("en") : String(Number(rate.toPrecision(3))));
+const mib = (bytes) => `${count(Math.round(bytes / MIB))} MiB`;
+const tokens = (rate) => (rate >= 100 ? count(Math.round(rate)) : String(Number(rate.toPrecision(3))));
 function element(tag, text = "", className = "") {
   const made = document.createElement(tag);
   made.textContent = text;
@@ -261,17 +266,8 @@ function element(tag, text = "", className = "") {
 }
 const total = (parts) => parts.reduce((sum, [, bytes]) => sum + bytes, 0);
 
-// The devices of an answer as rows to draw: each card by itself, and what lies in the host's memory.
-function places(answer) {
-  const sum = (devices) => Object.keys(PARTS).map((part) => [part, devices.reduce((n, device) => n + device[`${part}_bytes`], 0)]);
-  const all = answer.memory.devices.items();
-  const limits = new Map(answer.cards.map(({ device, memory_bytes }) => [device, memory_bytes]));
-  const cards = all.filter(([name]) => prediction$is_card(name)), host = all.filter(([name]) => !prediction$is_card(name));
-  return [
-    ...cards.map(([name, device]) => ({ name: cards.length > 1 ? name : "Card", parts: sum([device]), limit: limits.get(name) ?? null })),
-    { name: "Host", parts: sum(host.map(([, device]) => device)), limit: answer.host.is_shared ? null : answer.host.room_bytes },
-  ];
-}
+// The bars of an answer: what each holds by component, and the most that it may.
+const rowsOf = ({ places }) => places.map(({ name, parts, limit_bytes: limit }) => ({ name, limit, parts: Object.keys(PARTS).map((part, i) => [part, parts[i]]) }));
 
 function drawBar({ name, parts, limit }, scale) {
   const used = total(parts);
@@ -303,7 +299,7 @@ function fillTable(table, rows) {
   const line = (name, values, className) => {
     const row = element("tr"), first = element("th", name, className);
     first.scope = "row";
-    row.append(first, ...values.map((bytes) => element("td", bytes === null ? "—" : (bytes / MIB).toLocaleString("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 }), "number")));
+    row.append(first, ...values.map((bytes) => element("td", bytes === null ? "—" : HUNDREDTHS.format(bytes / MIB), "number")));
     return row;
   };
   const value = ({ parts }, part) => parts.find(([name]) => name === part)[1];
@@ -328,16 +324,17 @@ function drawSpeed(tile, rate, interval) {
 }
 
 const together = ({ n_slots, n_depth, decode_tokens_per_s: rate, decode_interval_90: interval }) =>
-  `That is one slot alone. All ${n_slots} slots together, each ${n_depth.toLocaleString("en")} tokens deep, decode ${tokens(rate)} tokens/s${interval ? ` (90 %: ${tokens(interval[0])} to ${tokens(interval[1])})` : ""}.`;
+  `That is one slot alone. All ${n_slots} slots together, each ${count(n_depth)} tokens deep, decode ${tokens(rate)} tokens/s${interval ? ` (90 %: ${tokens(interval[0])} to ${tokens(interval[1])})` : ""}.`;
 
 const named = (card) => (Array.isArray(card) ? card.map(({ spec }) => spec.name) : card ? [card.name] : []);
 const called = (card) => named(card).join(" + ");
 
 // What the host holds beside the bars, and what its caches grow to: nothing that a bar of a start could show.
-function grown({ config, host: { memory, state } }) {
-  const caches = [memory.checkpoints_bytes && `checkpoints up to ${mib(memory.checkpoints_bytes)}`, memory.prompt_cache_bytes && `saved prompts up to ${mib(memory.prompt_cache_bytes)}`].filter(Boolean);
+function grown({ on_cards, host_state, process_bytes, checkpoints_bytes, prompt_cache_bytes }) {
+  const saved = prompt_cache_bytes === null ? "saved prompts without a limit" : prompt_cache_bytes && `saved prompts up to ${mib(prompt_cache_bytes)}`;
+  const caches = [checkpoints_bytes && `checkpoints up to ${mib(checkpoints_bytes)}`, saved].filter(Boolean);
   const said = { may_fill: " That is more than the RAM holds.", reads_disk: " The mapped weights do not all stay in RAM.", short: " The RAM is too small." };
-  return `${config.n_devices ? "The program and CUDA hold" : "The program holds"} ${mib(memory.process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[state] ?? ""}`;
+  return `${on_cards ? "The program and CUDA hold" : "The program holds"} ${mib(process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[host_state] ?? ""}`;
 }
 
 function verdict(answer, rows, card) {
@@ -369,10 +366,10 @@ const USUAL_PROGRAM = "llama-server";
 function show(root, data, asked) {
   const form = root.querySelector("form"), card = cardOf(form, asked);
   label(form, card === null);
-  writeAddress(form);
-  const knobs = knobsOf(form, data), beside = besideOf(form, data);
-  const answer = asked.predict(card, knobs, beside);
-  const rows = places(answer);
+  const changed = writeAddress(form), knobs = knobsOf(form, data), beside = besideOf(form, data);
+  const isFirst = data.first && !changed && $eq(configOf(knobs), configOf(data.first.knobs));
+  const answer = isFirst ? data.first.shown : shown$shown_of(asked.predict(card, knobs, beside));
+  const rows = rowsOf(answer);
   const said = verdict(answer, rows, card), scale = Math.max(...rows.map(({ parts, limit }) => Math.max(limit ?? 0, total(parts))));
   root.querySelector(".verdict").textContent = said.word;
   root.querySelector(".verdict").dataset.state = said.state;
@@ -386,7 +383,7 @@ function show(root, data, asked) {
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
   const reserve = optional(form, "reserve");
   const left = reserve && card !== null ? [`${mib(reserve)} of each card are left to others.`] : [];
-  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings, trust_words$trust_sentence(answer.memory.trust)]).values().map((text) => element("li", text)));
+  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.notes]).values().map((text) => element("li", text)));
   root.querySelector(".asked").textContent = programOf(form, data).sentence;
   root.querySelector(".command code").textContent = command(data, programOf(form, data), knobs, card, beside);
   root.querySelector(".find output").textContent = "";
@@ -395,6 +392,42 @@ function show(root, data, asked) {
 }
 
 // --- life of a page
+
+// What can wait is done one piece at a time while the page rests.
+const waiting = [];
+function whenIdle(act) {
+  if (waiting.push(act) > 1) return;
+  const next = () => (window.requestIdleCallback ?? setTimeout)(() => {
+    waiting[0]();
+    waiting.shift();
+    if (waiting.length) next();
+  });
+  next();
+}
+
+// The page opens with an answer that came with it. What its sliders ask next rests on graphs at both ends of the context,
+// which are gone through before one moves.
+function prepare(form, data, asked) {
+  const card = cardOf(form, asked), knobs = knobsOf(form, data), beside = besideOf(form, data), { n_ctx, n_expert_used = [] } = data.positions;
+  const ends = [n_ctx[0], n_ctx.at(-1)], experts = new Set([knobs.n_expert_used, ...n_expert_used]);
+  for (const used of experts) for (const end of ends) {
+    whenIdle(() => {
+      try {
+        asked.predict(card, { ...knobs, n_ctx: end, n_expert_used: used }, beside);
+      } catch (error) {
+        if (!(error instanceof $Exception)) throw error;  // what is refused is said where it is asked
+      }
+    });
+  }
+}
+function whenSeen(root, act) {
+  const observer = new IntersectionObserver((seen) => {
+    if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
+    observer.disconnect();
+    act();
+  });
+  observer.observe(root);
+}
 
 function start(root) {
   const data = readJson(root.querySelector("script")), asked = ask(data.facts), form = root.querySelector("form");
@@ -437,11 +470,12 @@ function start(root) {
         put(form, data, "n_ctx", n);
         refresh();
       }
-      output.textContent = n ? `${n.toLocaleString("en")} tokens fit with the other settings as they are` : "No context fits with these settings";
+      output.textContent = n ? `${count(n)} tokens fit with the other settings as they are` : "No context fits with these settings";
     });
   });
   for (const part of [form, ...root.querySelectorAll(".answer")]) part.hidden = false;
   root.querySelector(".without-script").hidden = true;
   refresh();
+  whenSeen(form, () => prepare(form, data, asked));
 }
 document.querySelectorAll(".what-if").forEach(start);
