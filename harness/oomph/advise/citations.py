@@ -5,7 +5,6 @@ module), a line per run. A card without a file costs one look into the folder.
 """
 
 import contextlib
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,6 +52,8 @@ def measured_folder() -> Path:
 def keep_measured(records: "Iterable[Record]", folder: Path | None = None) -> list[Path]:
     """Keep what ran on single real cards, scrubbed as for sharing; the files written, none where
     nothing did."""
+    import hashlib  # loads OpenSSL, which a question needs nothing of
+
     from oomph.records.harmless import scrub
 
     by_card: dict[str, list[str]] = {}

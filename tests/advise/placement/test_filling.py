@@ -100,6 +100,40 @@ def test_what_is_filled_fits_and_the_closest_is_never_slower(
         assert closest.seconds <= plain.seconds + 1e-9
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(3, 9),
+    fixed=st.floats(0.1, 3),
+    piece=st.floats(1, 9),
+    rooms=st.lists(st.integers(5, 60), min_size=2, max_size=2),
+)
+def test_of_equally_quick_runs_the_first_card_takes_the_most_layers(
+    n: int, fixed: float, piece: float, rooms: list[int]
+) -> None:
+    """Rounding decides nothing, though sums of thirds are never quite the same."""
+
+    def costs(factor: float) -> Costs:
+        own = {"up": factor * piece / 3, "down": factor * piece / 3}
+        return Costs(fixed=[factor * fixed / 3] * n, pieces=[own] * n)
+
+    times = Times(on_card={FAST: costs(1 / 7)}, on_host=costs(ON_HOST / 7))
+    parts = Parts(costs(1), (FAST,), lambda: times)
+    kinds: list[GpuSpec | None] = [FAST, FAST]
+    found = Fillings(parts, kinds, rooms, firsts=[0], moves_experts=True).closest()
+    every = [
+        Fillings(
+            parts, kinds, rooms, firsts=[0], moves_experts=True, runs=lambda _, k=k: (0, k, n)
+        ).closest()
+        for k in range(n + 1)
+    ]
+    seconds = {each.ends[1]: each.seconds for each in every if each}
+    if found is None:
+        assert not seconds
+        return
+    least = min(seconds.values())
+    assert found.ends[1] == max(k for k, own in seconds.items() if own <= least * (1 + 1e-9))
+
+
 @settings(max_examples=100, deadline=None)
 @given(machine=machines())
 def test_no_other_runs_of_whole_layers_take_less_time(

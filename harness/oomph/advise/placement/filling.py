@@ -5,17 +5,20 @@ the runs end and which experts stay on the host; the best runs are found by dyna
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate, combinations, pairwise
 from math import inf
-from typing import Self
+from typing import Final, Self
 
 from oomph.advise.placement.parts import Costs, Parts
 from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
+
+_ROUNDED: Final = 1 + 1e-12
+"""What sums of equal parts may differ by."""
 
 Ends = tuple[int, ...]
 """The layer at which the first card begins, and where each card ends; the output is a layer."""
@@ -65,6 +68,14 @@ class _Sums:
         ]
 
 
+@frozen
+class _Choices:
+    """Every choice of some of a layer's matrices, the smallest first."""
+
+    n_bytes: list[float]
+    names: list[frozenset[str]]
+
+
 class Fillings:
     """The ways to fill cards, of these kinds and with so many bytes for layers each, in order.
 
@@ -106,8 +117,21 @@ class Fillings:
         return _Sums(self._parts.times.on_host)
 
     @cached_property
-    def _subsets(self) -> list[list[tuple[float, frozenset[str]]]]:
-        return [_subsets(pieces) for pieces in self.n_bytes.pieces]
+    def _choices(self) -> list[_Choices]:
+        return [_choices(pieces) for pieces in self.n_bytes.pieces]
+
+    @cached_property
+    def _gains(self) -> dict[GpuSpec | None, list[list[float]]]:
+        """The seconds that a card of each kind adds to the host's with each choice of a layer's
+        matrices: negative where it is the quicker."""
+        on_host = self._parts.times.on_host.pieces
+        return {
+            kind: [
+                [sum(own[name] - host[name] for name in names) for names in choices.names]
+                for own, host, choices in zip(costs.pieces, on_host, self._choices, strict=True)
+            ]
+            for kind, costs in self._parts.times.on_card.items()
+        }
 
     def are_any(self) -> bool:
         """Whether anything fits: what `plain` and `closest` are then found among."""
@@ -133,7 +157,7 @@ class Fillings:
         else:
             timed = {kind: each.without_first(n_out) for kind, each in self._seconds.items()}
             ends = self._best_runs(
-                [first], lambda card, i, j: self._plain_cost(sums, timed, card, i, j)
+                [first], lambda card, i: self._plain_costs(sums, timed[self._kinds[card]], card, i)
             )
         if ends is None:
             return None
@@ -160,15 +184,16 @@ class Fillings:
             at = min(range(len(given)), key=costs.__getitem__)
             ends = given[at] if costs[at] < inf else None
         else:
-            ends = self._best_runs(self._firsts, self._kept_cost)
+            ends = self._best_runs(self._firsts, self._kept_costs)
         if ends is None:
             return None
         out: dict[int, frozenset[str]] = {}
         for card, (i, j) in enumerate(pairwise(ends)):
-            from_, kept = self._kept(card, i, j)
+            _, from_, chosen = next(self._kept(card, i, [j]))
+            kept = self._choices[from_ - 1].names[chosen] if chosen >= 0 else frozenset()
             for il in range(i, from_):
-                names = self.n_bytes.pieces[il].keys()
-                if left := frozenset(names) - (kept if il == from_ - 1 else frozenset()):
+                names = frozenset(self.n_bytes.pieces[il])
+                if left := names - (kept if il == from_ - 1 else frozenset()):
                     out[il] = left
         return self._filling(ends, out)
 
@@ -182,59 +207,56 @@ class Fillings:
             sums[j] - sums[i] <= room for (i, j), room in zip(runs, self._rooms, strict=True)
         )
 
-    def _plain_cost(
-        self,
-        sums: Sequence[float],
-        timed: Mapping[GpuSpec | None, Sequence[float]],
-        card: int,
-        i: int,
-        j: int,
-    ) -> float:
-        if sums[j] - sums[i] > self._rooms[card]:
-            return inf
-        seconds = timed[self._kinds[card]]
-        return seconds[j] - seconds[i]
+    def _plain_costs(
+        self, sums: Sequence[float], seconds: Sequence[float], card: int, i: int
+    ) -> list[float]:
+        """The seconds of each run of the card's that begins with layer `i`, an empty one first."""
+        end = bisect_right(sums, sums[i] + self._rooms[card])
+        return [seconds[j] - seconds[i] for j in range(i, end)]
 
-    def _kept(self, card: int, i: int, j: int) -> tuple[int, frozenset[str]]:
-        """Of a card's layers `i` to `j`: from which on they have their experts, and what the layer
-        before that keeps of them. Beyond `j` where not even the rest fits."""
-        fixed, experts = self._bytes.fixed, self._bytes.experts
-        room = self._rooms[card] - (fixed[j] - fixed[i])
-        if not self._moves_experts and experts[j] - experts[i] > room:
-            return j + 1, frozenset()
-        if room < 0:
-            return j + 1, frozenset()
-        from_ = bisect_left(experts, experts[j] - room, i, j + 1)
-        left = room - (experts[j] - experts[from_])
-        if from_ == i:
-            return i, frozenset()
-        subsets = self._subsets[from_ - 1]
-        return from_, next((names for n_bytes, names in subsets if n_bytes <= left), frozenset())
+    def _kept_costs(self, card: int, i: int) -> list[float]:
+        """The same where each card is filled with single matrices."""
+        return [seconds for seconds, _, _ in self._kept(card, i, range(i, self._n + 1))]
 
-    def _kept_cost(self, card: int, i: int, j: int) -> float:
-        from_, kept = self._kept(card, i, j)
-        if from_ > j:
-            return inf
-        seconds, kind = self._seconds[self._kinds[card]], self._kinds[card]
-        cost = seconds.fixed[j] - seconds.fixed[i] + seconds.experts[j] - seconds.experts[from_]
-        cost += self._host.experts[from_] - self._host.experts[i]
-        for name in kept:
-            cost += self._parts.times.on_card[kind].pieces[from_ - 1][name]
-            cost -= self._parts.times.on_host.pieces[from_ - 1][name]
-        return cost
+    def _kept(self, card: int, i: int, ends: Iterable[int]) -> Iterator[tuple[float, int, int]]:
+        """Of the card's runs from layer `i` to each of `ends`, until one is too much: the seconds,
+        from which layer on it has its experts, and which choice of its matrices the layer before
+        that keeps there, -1 for none."""
+        kind = self._kinds[card]
+        fixed, experts, room = self._bytes.fixed, self._bytes.experts, self._rooms[card]
+        own, host = self._seconds[kind], self._host.experts
+        for j in ends:
+            left = room - (fixed[j] - fixed[i])
+            if left < 0 or (not self._moves_experts and experts[j] - experts[i] > left):
+                return
+            from_, chosen = bisect_left(experts, experts[j] - left, i, j + 1), -1
+            seconds = own.fixed[j] - own.fixed[i] + own.experts[j] - own.experts[from_]
+            seconds += host[from_] - host[i]
+            if from_ > i:
+                left -= experts[j] - experts[from_]
+                chosen = bisect_right(self._choices[from_ - 1].n_bytes, left) - 1
+                if chosen >= 0:
+                    seconds += self._gains[kind][from_ - 1][chosen]
+            yield seconds, from_, chosen
 
     def _cost_of(self, ends: Ends) -> float:
-        cards = sum(self._kept_cost(card, i, j) for card, (i, j) in enumerate(pairwise(ends)))
-        return self._whole_on_host(ends[0]) + cards
+        cost = self._whole_on_host(ends[0])
+        for card, (i, j) in enumerate(pairwise(ends)):
+            seconds, _, _ = next(self._kept(card, i, [j]), (inf, j, -1))
+            cost += seconds
+        return cost
 
     def _whole_on_host(self, first: int) -> float:
         return self._host.fixed[first] + self._host.experts[first]
 
     def _best_runs(
-        self, firsts: Sequence[int], cost: Callable[[int, int, int], float]
+        self, firsts: Sequence[int], costs_from: Callable[[int, int], list[float]]
     ) -> Ends | None:
-        """The runs of the least cost; `cost(card, i, j)` is infinite from the first `j` on that is
-        too much for the card, and the same on cards of one kind with as much room."""
+        """The runs of the least cost, of equal ones those whose first cards take the most layers:
+        they leave experts of the first layers to the host, which -ncmoe says in a number.
+        `costs_from(card, i)` are those of the card's runs that begin
+        with layer `i`, an empty one first, as long as the card holds them: the same on cards of one
+        kind with as much room."""
         best = [inf] * (self._n + 1)
         for first in firsts:
             best[first] = self._whole_on_host(first)
@@ -248,9 +270,9 @@ class Fillings:
                 if sofar == inf:
                     continue
                 if (like, i) not in costs:
-                    costs[like, i] = self._costs_from(i, card, cost)
+                    costs[like, i] = costs_from(card, i)
                 for j, own in enumerate(costs[like, i], i):
-                    if sofar + own < after[j]:
+                    if sofar + own <= after[j] * _ROUNDED:
                         after[j], begin[j] = sofar + own, i
             best = after
             begins.append(begin)
@@ -260,16 +282,6 @@ class Fillings:
         for begin in reversed(begins):
             ends.append(begin[ends[-1]])
         return tuple(reversed(ends))
-
-    def _costs_from(self, i: int, card: int, cost: Callable[[int, int, int], float]) -> list[float]:
-        """The cost of each run of the card's that begins with layer `i`, an empty one first."""
-        found: list[float] = []
-        for j in range(i, self._n + 1):
-            own = cost(card, i, j)
-            if own == inf:
-                break
-            found.append(own)
-        return found
 
     def _filling(self, ends: Ends, out: Mapping[int, frozenset[str]]) -> Filling:
         """With the seconds of all its parts."""
@@ -284,11 +296,13 @@ class Fillings:
         return Filling(ends=ends, out=out, seconds=seconds)
 
 
-def _subsets(pieces: Mapping[str, float]) -> list[tuple[float, frozenset[str]]]:
-    """Every choice of some of the matrices, the largest first."""
+def _choices(pieces: Mapping[str, float]) -> _Choices:
     chosen = (c for n in range(1, len(pieces)) for c in combinations(pieces, n))
-    sized = ((sum(pieces[name] for name in names), frozenset(names)) for names in chosen)
-    return sorted(sized, key=lambda each: -each[0])
+    sized = [(sum(pieces[name] for name in names), frozenset(names)) for names in chosen]
+    ascending = sorted(sized, key=lambda each: -each[0])[::-1]  # of equals, the first comes last
+    return _Choices(
+        n_bytes=[n_bytes for n_bytes, _ in ascending], names=[names for _, names in ascending]
+    )
 
 
 def balanced(sums: Sequence[float], rooms: Sequence[int], first: int) -> Ends:

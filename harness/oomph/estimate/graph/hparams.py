@@ -222,7 +222,7 @@ class Hparams:
         """Active experts of the layer that has most."""
         return max(layer.n_expert_used for layer in self.layers)
 
-    @property
+    @cached_property
     def v_width_max(self) -> int:
         """The widest V of all layers: a transposed V cache is padded to it."""
         return max(layer.v_width for layer in self.layers)
