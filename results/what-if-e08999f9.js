@@ -23,6 +23,7 @@ function $keyText(x) {
   return typeof key === "string" ? key : `#${x.$number ??= ++$lastNumber}`;
 }
 function $key(x) {
+  if (typeof x !== "object" && x !== undefined) return x;
   if (Array.isArray(x)) return `\0[${x.map($keyText).join(",")}]`;
   if (x === undefined) return null;
   if (x instanceof $Set) return `\0{${[...x].map($keyText).sort().join(",")}}`;
@@ -73,7 +74,12 @@ function $add(a, b) {
 const $sub = (a, b) => (a instanceof $Set ? $set([...a].filter((item) => !b.has(item))) : a - b);
 const $mod = (a, b) => a - b * Math.floor(a / b);
 const $floordiv = (a, b) => Math.floor(a / b);
-const $repeat = (a, b) => (Array.isArray(a) ? Array.from({ length: b }, () => a).flat() : $repeat(b, a));
+function $repeat(a, b) {
+  if (!Array.isArray(a)) return $repeat(b, a);
+  const repeated = [];
+  for (let i = 0; i < b; i++) for (const item of a) repeated.push(item);
+  return repeated;
+}
 const $union = (a, b) => $updated(a instanceof $Dict ? $dict(a) : a instanceof $Set ? $set(a) : a, b);
 const $both = (a, b) => (a instanceof $Set ? $set([...a].filter((item) => b.has(item))) : a & b);
 function $extended(a, b) {  // +=
@@ -88,8 +94,8 @@ function $updated(a, b) {  // |=
   return a;
 }
 function $in(item, x) {
-  if (typeof x === "string") return x.includes(item);
   if (x instanceof $Dict || x instanceof $Set) return x.has(item);
+  if (typeof x === "string" || Array.isArray(x) && item != null && typeof item !== "object") return x.includes(item);
   for (const other of x) if ($eq(other, item)) return true;
   return false;
 }
@@ -190,6 +196,7 @@ function $range(a, b, step = 1) {
   for (let i = a; step > 0 ? i < b : i > b; i += step) items.push(i);
   return items;
 }
+const $items = (x) => (Array.isArray(x) ? x : [...x]);
 const $reversed = (items) => [...items].reverse();
 const $float = Number;
 const $enumerate = (items, start = 0) => [...items].map((item, i) => [i + start, item]);
@@ -220,8 +227,10 @@ function $next(items, missing) {
 }
 function $zip(...args) {
   const [iterables] = $unnamed(args);
-  const lists = iterables.map((items) => [...items]);
-  return Array.from({ length: Math.min(...lists.map((items) => items.length)) }, (_, i) => lists.map((items) => items[i]));
+  const lists = iterables.map($items);
+  const n = Math.min(...lists.map((items) => items.length)), [one, other] = lists, zipped = [];
+  for (let i = 0; i < n; i++) zipped.push(lists.length === 2 ? [one[i], other[i]] : lists.map((items) => items[i]));
+  return zipped;
 }
 function $best(args, isBetter) {
   const [given, { key = (x) => x, default: missing }] = $unnamed(args);
@@ -305,7 +314,13 @@ function $bound(x, name) {  // an attribute that may be a method: then with its 
   const value = x[name];
   return typeof value === "function" && !Object.hasOwn(x, name) ? value.bind(x) : value;
 }
-function $kept(x, name) { return x[`$kept_${name}`] ??= x[`$${name}`](); }
+function $remembering(f) {
+  const known = new Map();
+  return (x) => {
+    if (!known.has(x)) known.set(x, f(x));
+    return known.get(x);
+  };
+}
 
 // --- libraries
 
@@ -399,7 +414,7 @@ return (self.block > 1);
 }
 $dataclass(ggml_types$QuantType, ["name", "number", "block", "block_bytes"], true);
 const ggml_types$_TABLE = [["F32", 0, 1, 4], ["F16", 1, 1, 2], ["Q4_0", 2, 32, 18], ["Q4_1", 3, 32, 20], ["Q5_0", 6, 32, 22], ["Q5_1", 7, 32, 24], ["Q8_0", 8, 32, 34], ["Q8_1", 9, 32, 36], ["Q2_K", 10, 256, 84], ["Q3_K", 11, 256, 110], ["Q4_K", 12, 256, 144], ["Q5_K", 13, 256, 176], ["Q6_K", 14, 256, 210], ["Q8_K", 15, 256, 292], ["IQ2_XXS", 16, 256, 66], ["IQ2_XS", 17, 256, 74], ["IQ3_XXS", 18, 256, 98], ["IQ1_S", 19, 256, 50], ["IQ4_NL", 20, 32, 18], ["IQ3_S", 21, 256, 110], ["IQ2_S", 22, 256, 82], ["IQ4_XS", 23, 256, 136], ["I8", 24, 1, 1], ["I16", 25, 1, 2], ["I32", 26, 1, 4], ["I64", 27, 1, 8], ["F64", 28, 1, 8], ["IQ1_M", 29, 256, 56], ["BF16", 30, 1, 2], ["TQ1_0", 34, 256, 54], ["TQ2_0", 35, 256, 66], ["MXFP4", 39, 32, 17], ["NVFP4", 40, 64, 36], ["Q1_0", 41, 128, 18], ["Q2_0", 42, 64, 18]];
-const ggml_types$QUANTS = $dict((() => { const $into = []; for (const [name, ...rest] of ggml_types$_TABLE) { $into.push([name, new ggml_types$QuantType(name, ...rest)]); } return $into; })());
+const ggml_types$QUANTS = $dict((() => { const $into = []; for (const $row of ggml_types$_TABLE) { const name = $row[0], number = $row[1], block = $row[2], n_bytes = $row[3]; $into.push([name, new ggml_types$QuantType(name, number, block, n_bytes)]); } return $into; })());
 function ggml_types$quant(name) {
 return $get(ggml_types$QUANTS, $string.upper(name));
 }
@@ -512,6 +527,24 @@ get n_expert_used() {
 const self = this;
 return self.integer("expert_used_count", 0);
 }
+$n_bytes() {
+const self = this;
+return $sum((() => { const $into = []; for (const tensor of self.tensors.values()) { $into.push(tensor.n_bytes); } return $into; })());
+}
+get n_bytes() { return this.$kept_n_bytes ??= this.$n_bytes(); }
+$tensor_kinds() {
+const self = this;
+let found, name, part, tensor;
+found = $dict([]);
+for (const $row of self.tensors.items()) {
+name = $row[0];
+tensor = $row[1];
+part = ($truth($string.startswith(name, "blk.")) ? $get($string.split(name, ".", 2), (-1)) : name);
+found.setdefault([part, tensor.quant.name, tensor.ne], tensor);
+}
+return $list(found.values());
+}
+get tensor_kinds() { return this.$kept_tensor_kinds ??= this.$tensor_kinds(); }
 get is_moe() {
 const self = this;
 return (self.n_expert > 0);
@@ -678,7 +711,11 @@ return (layers !== "none");
 }
 function rope$own_scaling(spec) {
 let factor, key, kind, original;
-[kind, key] = [spec.metadata.get(("" + $str(spec.arch) + ".rope.scaling.type"), "linear"), "rope.scaling.factor"];
+{
+const $row = $items([spec.metadata.get(("" + $str(spec.arch) + ".rope.scaling.type"), "linear"), "rope.scaling.factor"]);
+kind = $row[0];
+key = $row[1];
+}
 factor = rope$_factor(spec, ($in(("" + $str(spec.arch) + "." + $str(key)), spec.metadata) ? key : "rope.scale_linear"));
 if ((!$in(kind, ["linear", "yarn"]) || (factor <= 1.0))) {
 return null;
@@ -769,7 +806,11 @@ return ($truth(is_head) ? 0 : model.integer("nextn_predict_layers", 0));
 }
 function layers$recurrent_layers(model) {
 let feeding, heads, interval, listed, n_layer, rule;
-[n_layer, rule] = [layers$n_decoding(model), families$family_of(model.arch).recurrence.layers];
+{
+const $row = $items([layers$n_decoding(model), families$family_of(model.arch).recurrence.layers]);
+n_layer = $row[0];
+rule = $row[1];
+}
 if ($in(rule, ["none", "all", "beside"])) {
 return $repeat([(rule !== "none")], n_layer);
 }
@@ -781,7 +822,11 @@ return $tuple((() => { const $into = []; for (const flag of $slice(listed, null,
 interval = $max(model.integer("full_attention_interval", families$family_of(model.arch).recurrence.interval), 1);
 return $tuple((() => { const $into = []; for (const il of $range(n_layer)) { $into.push(($mod((il + 1), interval) !== 0)); } return $into; })());
 }
-[heads, feeding] = [model.kv_heads, layers$feeding_layers(model)];
+{
+const $row = $items([model.kv_heads, layers$feeding_layers(model)]);
+heads = $row[0];
+feeding = $row[1];
+}
 return $tuple((() => { const $into = []; for (const il of $range(n_layer)) { $into.push((($get(heads, il) === 0) && !$truth($get(feeding, il)))); } return $into; })());
 }
 function layers$feeding_layers(model) {
@@ -796,12 +841,20 @@ return $tuple((() => { const $into = []; for (const width of $slice(widths, null
 function layers$attending_layers(model) {
 let beside, feeding, recurrent;
 beside = (families$family_of(model.arch).recurrence.layers === "beside");
-[recurrent, feeding] = [layers$recurrent_layers(model), layers$feeding_layers(model)];
+{
+const $row = $items([layers$recurrent_layers(model), layers$feeding_layers(model)]);
+recurrent = $row[0];
+feeding = $row[1];
+}
 return $tuple((() => { const $into = []; for (const il of $range($len(recurrent))) { $into.push($and($or(beside, () => !$truth($get(recurrent, il))), () => !$truth($get(feeding, il)))); } return $into; })());
 }
 function layers$indexing_layers(model) {
 let attends, is_spaced, lead, listed, ratios, rule, said;
-[rule, attends] = [families$family_of(model.arch).graph.indexers, layers$attending_layers(model)];
+{
+const $row = $items([families$family_of(model.arch).graph.indexers, layers$attending_layers(model)]);
+rule = $row[0];
+attends = $row[1];
+}
 if ((rule === "none")) {
 return $repeat([false], $len(attends));
 }
@@ -816,7 +869,7 @@ return $tuple((() => { const $into = []; for (const il of $range($len(attends)))
 said = model.metadata.get(("" + $str(model.arch) + ".attention.indexer.types"));
 if (((rule === "each") || (said == null))) {
 is_spaced = ((rule === "listed_or_spaced") && $ge(model.n_ctx_train, layers$SPACED_FROM));
-return $tuple((() => { const $into = []; for (const [il, has] of $enumerate(attends)) { $into.push($and(has, () => !($truth(is_spaced) && $truth(layers$_is_between(il))))); } return $into; })());
+return $tuple((() => { const $into = []; for (const $row of $enumerate(attends)) { const il = $row[0], has = $row[1]; $into.push($and(has, () => !($truth(is_spaced) && $truth(layers$_is_between(il))))); } return $into; })());
 }
 listed = ((($it) => $is.tuple($it))(said) ? said : $repeat([said], $len(attends)));
 return $tuple((() => { const $into = []; for (const il of $range($len(attends))) { $into.push($and($get(attends, il), () => $bool($get(listed, il)))); } return $into; })());
@@ -836,7 +889,11 @@ return (($truth(named) && $truth(windows.is_fixed)) ? windows.n_tokens : named);
 }
 function layers$windowed_layers(model, n_layer = 0) {
 let flags, listed, n_decode, period, windows;
-[n_decode, windows] = [layers$n_decoding(model), families$family_of(model.arch).windows];
+{
+const $row = $items([layers$n_decoding(model), families$family_of(model.arch).windows]);
+n_decode = $row[0];
+windows = $row[1];
+}
 n_layer = $or(n_layer, () => n_decode);
 if ((layers$sliding_window(model) === 0)) {
 return $repeat([false], n_layer);
@@ -952,17 +1009,18 @@ get is_head() {
 const self = this;
 return (self.n_trunk > 0);
 }
-get running() {
+$running() {
 const self = this;
 return $range(self.n_trunk, $len(self.layers));
 }
+get running() { return this.$kept_running ??= this.$running(); }
 get n_layer() {
 const self = this;
 return $len(self.running);
 }
 cache_owners(is_swa) {
 const self = this;
-return $tuple((() => { const $into = []; for (const [il, layer] of $enumerate(self.layers)) { if (($truth(self.has_cache) && $truth(layer.has_attention) && $eq(layer.cache_layer, il) && $eq(layer.is_swa, is_swa))) { $into.push(il); } } return $into; })());
+return $tuple((() => { const $into = []; for (const $row of $enumerate(self.layers)) { const il = $row[0], layer = $row[1]; if (($truth(self.has_cache) && $truth(layer.has_attention) && $eq(layer.cache_layer, il) && $eq(layer.is_swa, is_swa))) { $into.push(il); } } return $into; })());
 }
 get has_cache() {
 const self = this;
@@ -972,10 +1030,16 @@ get reads_cache() {
 const self = this;
 return $and(self.family.has_cache, () => self.family.reads_cache);
 }
-get has_swa() {
+$compress_ratios() {
+const self = this;
+return $tuple($sorted($set((() => { const $into = []; for (const each of self.layers) { if ($truth(each.compress_ratio)) { $into.push(each.compress_ratio); } } return $into; })())));
+}
+get compress_ratios() { return this.$kept_compress_ratios ??= this.$compress_ratios(); }
+$has_swa() {
 const self = this;
 return (() => { for (const layer of self.layers) { if ($truth(layer.is_swa)) return true; } return false; })();
 }
+get has_swa() { return this.$kept_has_swa ??= this.$has_swa(); }
 get latent_width() {
 const self = this;
 return $max((() => { const $into = []; for (const layer of self.layers) { $into.push(layer.k_width); } return $into; })());
@@ -988,16 +1052,21 @@ get n_expert_used() {
 const self = this;
 return $max((() => { const $into = []; for (const layer of self.layers) { $into.push(layer.n_expert_used); } return $into; })());
 }
-get v_width_max() {
+$v_width_max() {
 const self = this;
 return $max((() => { const $into = []; for (const layer of self.layers) { $into.push(layer.v_width); } return $into; })());
 }
+get v_width_max() { return this.$kept_v_width_max ??= this.$v_width_max(); }
 }
 $dataclass(hparams$Hparams, ["family", "n_layer_all", "n_embd", "n_embd_inp", "n_vocab", "n_expert", "n_swa", "n_pos", "is_mla", "is_causal", "layers", "ssm", "n_loops", "ngram_layers", "ngram_state", "router", "n_trunk", "key"], true);
 function hparams$resolve_hparams(model, n_expert_used = null) {
 let family, layers, n_layer, n_layer_all, n_loops, router;
 family = families$family_of(model.arch);
-[n_layer_all, n_layer] = [model.n_layer, layers$n_decoding(model)];
+{
+const $row = $items([model.n_layer, layers$n_decoding(model)]);
+n_layer_all = $row[0];
+n_layer = $row[1];
+}
 if ((n_layer < 1)) {
 throw new errors$ModelFileError(("" + $str(model.source) + ": " + $str(n_layer) + " of " + $str(n_layer_all) + " layers run"));
 }
@@ -1012,7 +1081,11 @@ return new hparams$Hparams(family, (n_layer_all * n_loops), model.n_embd, (model
 }
 function hparams$resolve_head(model, n_expert_used = null) {
 let layers, n_trunk, trunk;
-[trunk, n_trunk] = [hparams$resolve_hparams(model, n_expert_used), layers$n_decoding(model)];
+{
+const $row = $items([hparams$resolve_hparams(model, n_expert_used), layers$n_decoding(model)]);
+trunk = $row[0];
+n_trunk = $row[1];
+}
 if ($eq(n_trunk, model.n_layer)) {
 throw new errors$ModelFileError(("" + $str(model.source) + " has no multi-token-prediction (MTP) head"));
 }
@@ -1020,14 +1093,26 @@ layers = hparams$_layers(model, trunk.family, model.n_layer, n_expert_used);
 return $dataclasses.replace(trunk, new $Named({layers: [...(() => { const $into = []; for (const layer of $slice(layers, null, n_trunk, null)) { $into.push($dataclasses.replace(layer, new $Named({has_attention: false, is_recurrent: false, index_width: 0}))); } return $into; })(), ...(() => { const $into = []; for (const layer of $slice(layers, n_trunk, null, null)) { $into.push($dataclasses.replace(layer, new $Named({is_sparse: false}))); } return $into; })()], n_trunk: n_trunk, key: [$get(trunk.key, 0), [], n_trunk]}));
 }
 function hparams$with_read_layers(hparams, inputs) {
-return $dataclasses.replace(hparams, new $Named({key: [$get(hparams.key, 0), $tuple(inputs), $get(hparams.key, 2)], layers: $tuple((() => { const $into = []; for (const [il, layer] of $enumerate(hparams.layers)) { $into.push($dataclasses.replace(layer, new $Named({is_read: ($in((il + 1), inputs) && ((il + 1) < $len(hparams.layers)))}))); } return $into; })())}));
+return $dataclasses.replace(hparams, new $Named({key: [$get(hparams.key, 0), $tuple(inputs), $get(hparams.key, 2)], layers: $tuple((() => { const $into = []; for (const $row of $enumerate(hparams.layers)) { const il = $row[0], layer = $row[1]; $into.push($dataclasses.replace(layer, new $Named({is_read: ($in((il + 1), inputs) && ((il + 1) < $len(hparams.layers)))}))); } return $into; })())}));
 }
 function hparams$_layers(model, family, n_layer, n_expert_used) {
 let attends, bank, beyond, by_positions, compresses, default$, halved, head_k, head_k_swa, head_v, head_v_swa, heads, index_width, indexes, n_head_kv, owned, ratios, recurrent, rope, swa, used;
-[heads, n_head_kv] = [model.per_layer("attention.head_count", 0), model.kv_heads];
+{
+const $row = $items([model.per_layer("attention.head_count", 0), model.kv_heads]);
+heads = $row[0];
+n_head_kv = $row[1];
+}
 default$ = (($max(heads) > 0) ? $floordiv(model.n_embd, $max(heads)) : 0);
-[head_k, head_v] = (function* () { for (const which of ["key", "value"]) { yield model.integer(("" + "attention." + $str(which) + "_length"), default$); } })();
-[head_k_swa, head_v_swa] = (function* () { for (const [which, full] of [["key", head_k], ["value", head_v]]) { yield model.integer(("" + "attention." + $str(which) + "_length_swa"), full); } })();
+{
+const $row = $items((function* () { for (const which of ["key", "value"]) { yield model.integer(("" + "attention." + $str(which) + "_length"), default$); } })());
+head_k = $row[0];
+head_v = $row[1];
+}
+{
+const $row = $items((function* () { for (const $row of [["key", head_k], ["value", head_v]]) { const which = $row[0], full = $row[1]; yield model.integer(("" + "attention." + $str(which) + "_length_swa"), full); } })());
+head_k_swa = $row[0];
+head_v_swa = $row[1];
+}
 beyond = $sub(n_layer, layers$n_decoding(model));
 swa = layers$windowed_layers(model, n_layer);
 recurrent = [...layers$recurrent_layers(model), ...$repeat([false], beyond)];
@@ -1058,7 +1143,11 @@ let n, n_low;
 if (($bound(family.graph, "layer") !== "stacks")) {
 return il;
 }
-[n, n_low] = [hparams$stack_layers(model), model.integer("hrm.l_cycles")];
+{
+const $row = $items([hparams$stack_layers(model), model.integer("hrm.l_cycles")]);
+n = $row[0];
+n_low = $row[1];
+}
 return ($mod(il, n) + ($eq($mod($floordiv(il, n), (n_low + 1)), n_low) ? n : 0));
 }
 function hparams$stack_layers(model) {
@@ -1130,8 +1219,12 @@ if (($truth($string.startswith(layers, "windowed")) && $any(swa))) {
 if ((layers === "windowed")) {
 return swa;
 }
-[lead, end] = [model.integer("leading_dense_block_count", 0), layers$n_decoding(model)];
-return $tuple((() => { const $into = []; for (const [il, is_swa] of $enumerate(swa)) { $into.push($or(is_swa, () => $lt(il, lead), () => $ge(il, end))); } return $into; })());
+{
+const $row = $items([model.integer("leading_dense_block_count", 0), layers$n_decoding(model)]);
+lead = $row[0];
+end = $row[1];
+}
+return $tuple((() => { const $into = []; for (const $row of $enumerate(swa)) { const il = $row[0], is_swa = $row[1]; $into.push($or(is_swa, () => $lt(il, lead), () => $ge(il, end))); } return $into; })());
 }
 if ((layers === "stepped_first")) {
 rotates_all = (!$any(swa) || $eq(layers$n_decoding(model), hparams$UNROTATED_STEP));
@@ -1175,7 +1268,11 @@ size = model.integer("wkv.head_size");
 return new hparams$SsmShape((model.integer("token_shift_count", 2) + 1), model.n_embd, size, $floordiv(model.n_embd, $max(size, 1)), 0);
 }
 if ($truth(hparams$_has(model, "kda.head_dim"))) {
-[width, n_head] = [model.integer("kda.head_dim"), model.integer("attention.head_count")];
+{
+const $row = $items([model.integer("kda.head_dim"), model.integer("attention.head_count")]);
+width = $row[0];
+n_head = $row[1];
+}
 return new hparams$SsmShape(model.integer("ssm.conv_kernel"), (width * n_head), width, n_head, n_head);
 }
 if (!$truth(hparams$_has(model, "ssm.inner_size"))) {
@@ -1194,27 +1291,41 @@ const placement$_INPUT_TENSORS = ["token_embd.", "position_embd.", "token_types.
 const placement$_FIRST_LAYER_TENSORS = ["per_layer_model_proj.", "per_layer_proj_norm.", "token_embd_norm.", "hrm.z_l_init", "nextn.pre_projection."];
 const placement$_LAYER = $re.compile("(?:(?:enc|dec)\\.)?blk\\.([0-9]{1,4})\\.");
 const placement$_CPU_MOE = $re.compile("blk\\.(0|[1-9][0-9]*)\\.ffn_(?:up|down|gate|gate_up)_(?:ch|)exps");
-function placement$layer_of(name) {
+const placement$layer_and_part = $remembering(function(name) {
 let match;
 match = placement$_LAYER.match(name);
+return ($truth(match) ? [$int($get(match, 1)), $slice(name, $len($get(match, 0)), null, null)] : [null, name]);
+}
+);
+function placement$layer_of(name) {
+return $get(placement$layer_and_part(name), 0);
+}
+const placement$_experts_of = $remembering(function(name) {
+let match;
+match = placement$_CPU_MOE.search(name);
 return ($truth(match) ? $int($get(match, 1)) : null);
 }
+);
 function placement$loaded_for(name, output_norm) {
 let is_first;
 is_first = $and($string.startswith(name, placement$_FIRST_LAYER_TENSORS), () => !$eq(name, ("" + $str(output_norm) + ".weight")));
 return ($truth(is_first) ? 0 : null);
 }
 function placement$is_loaded(name, hparams) {
-let always, il;
-il = placement$layer_of(name);
+let il, part, runs;
+{
+const $row = $items(placement$layer_and_part(name));
+il = $row[0];
+part = $row[1];
+}
 if ((il == null)) {
 return !$truth(hparams.is_head);
 }
-always = $string.startswith($get($string.partition(name, ("" + "blk." + $str(il) + ".")), 2), hparams.family.loaded_of_heads);
-if ($truth(hparams.is_head)) {
-return ($in(il, hparams.running) && !$truth(always));
+runs = $in(il, hparams.running);
+if (!$eq(runs, hparams.is_head)) {
+return runs;
 }
-return $or($in(il, hparams.running), () => always);
+return !$eq($string.startswith(part, hparams.family.loaded_of_heads), hparams.is_head);
 }
 function placement$float32(x) {
 return $float($get($struct.unpack("f", $struct.pack("f", x)), 0));
@@ -1226,7 +1337,11 @@ class placement$Placement {
 constructor(config, n_layer_all, machine = [], on_host = $frozenset(), lent = null) {
 const self = this;
 let devices, held, n_gpu_layers, splits;
-[self._n_layer_all, self._on_host] = [n_layer_all, on_host];
+{
+const $row = $items([n_layer_all, on_host]);
+self._n_layer_all = $row[0];
+self._on_host = $row[1];
+}
 self.offloads_kqv = config.offload_kqv;
 devices = placement$_devices(config, machine);
 self.cards = $tuple(devices);
@@ -1245,6 +1360,7 @@ self.pipeline = $and(($len(self.cards) > 1), () => self.offloads_all, () => conf
 held = $collections.Counter(self._layers);
 self.key = [self.cards, self._first, self._on_cards, $tuple((() => { const $into = []; for (const each of self._computing) { $into.push($get(held, each)); } return $into; })()), ($truth(config.moe_cache_mib) ? $tuple(self._splits) : []), config.split_mode, ($truth(self.is_cut) ? config.tensor_split : null), config.override_tensor, config.n_cpu_moe, config.n_cpu_ffn, config.offload_kqv, config.moe_cache_mib, on_host, $tuple($or(lent, () => $dict([])).items())];
 self._lent = $or(lent, () => $dict([]));
+self._homes = $dict([]);
 self.is_simple = !($truth(self.is_cut) || $truth(self._lent));
 self._moe_cache_bytes = (config.moe_cache_mib * units$MIB);
 }
@@ -1252,12 +1368,12 @@ $backends() {
 const self = this;
 return [...self._computing, placement$CPU];
 }
-get backends() { return $kept(this, "backends"); }
+get backends() { return this.$kept_backends ??= this.$backends(); }
 $frame() {
 const self = this;
 return [self.cards, self.output, self.offloads_all, self.offloads_kqv, self.pipeline];
 }
-get frame() { return $kept(this, "frame"); }
+get frame() { return this.$kept_frame ??= this.$frame(); }
 get holders() {
 const self = this;
 return ($truth(self.is_cut) ? [self.cards, [placement$CPU]] : $tuple((() => { const $into = []; for (const each of self.backends) { $into.push([each]); } return $into; })()));
@@ -1274,7 +1390,7 @@ $_layers() {
 const self = this;
 return $tuple($map($bound(self, "_divided"), $range((self._n_layer_all + 1))));
 }
-get _layers() { return $kept(this, "_layers"); }
+get _layers() { return this.$kept__layers ??= this.$_layers(); }
 _divided(il) {
 const self = this;
 let share;
@@ -1292,9 +1408,9 @@ expert_caches(cards) {
 const self = this;
 let ends, shares, whole;
 ends = [0.0, ...self._splits];
-shares = $dict((() => { const $into = []; for (const [i, card] of $enumerate(self.cards)) { if ($in(card, cards)) { $into.push([card, $sub($get(ends, (i + 1)), $get(ends, i))]); } } return $into; })());
+shares = $dict((() => { const $into = []; for (const $row of $enumerate(self.cards)) { const i = $row[0], card = $row[1]; if ($in(card, cards)) { $into.push([card, $sub($get(ends, (i + 1)), $get(ends, i))]); } } return $into; })());
 whole = $or($sum(shares.values()), () => 1.0);
-return $dict((() => { const $into = []; for (const [card, share] of shares.items()) { $into.push([card, $int(((self._moe_cache_bytes * share) / whole))]); } return $into; })());
+return $dict((() => { const $into = []; for (const $row of shares.items()) { const card = $row[0], share = $row[1]; $into.push([card, $int(((self._moe_cache_bytes * share) / whole))]); } return $into; })());
 }
 get output() {
 const self = this;
@@ -1309,17 +1425,29 @@ return ($truth(self.offloads_kqv) ? self.layer(il) : placement$CPU);
 }
 weight(name, il = null) {
 const self = this;
+if ((il != null)) {
+return self._home(name, il);
+}
+if (!$in(name, self._homes)) {
+$put(self._homes, name, self._home(name, null));
+}
+return $get(self._homes, name);
+}
+_home(name, il) {
+const self = this;
 let device, experts, own, pattern;
 if ($in(name, self._lent)) {
 return $get(self._lent, name);
 }
-for ([pattern, device] of self._overrides) {
+for (const $row of self._overrides) {
+pattern = $row[0];
+device = $row[1];
 if ($truth(pattern.search(name))) {
 return device;
 }
 }
-experts = ($truth(self._n_cpu_moe) ? placement$_CPU_MOE.search(name) : null);
-if (($truth(experts) && $lt($int($get(experts, 1)), self._n_cpu_moe))) {
+experts = ($truth(self._n_cpu_moe) ? placement$_experts_of(name) : null);
+if (((experts != null) && $lt(experts, self._n_cpu_moe))) {
 return placement$CPU;
 }
 if (($truth($string.startswith(name, placement$_INPUT_TENSORS)) || $in(name, self._on_host))) {
@@ -1369,14 +1497,19 @@ for (item of $string.split($or(config.tensor_overrides, () => ""), ",")) {
 if (!$truth(item)) {
 continue;
 }
-[pattern, equals, buffer] = $string.rpartition(item, "=");
+{
+const $row = $items($string.rpartition(item, "="));
+pattern = $row[0];
+equals = $row[1];
+buffer = $row[2];
+}
 if ((!$truth(equals) || !$in(buffer, [...cards, placement$CPU, placement$CUDA_HOST]))) {
 throw new errors$ConfigError(("" + "override_tensor " + $repr(item) + " is not pattern=buffer; the buffers are " + $str($string.join(", ", [placement$CPU, ...cards]))));
 }
 $list.append(pairs, [pattern, ($eq(buffer, placement$CUDA_HOST) ? placement$CPU : buffer)]);
 }
 try {
-return (() => { const $into = []; for (const [pattern, device] of pairs) { $into.push([$re.compile(pattern), device]); } return $into; })();
+return (() => { const $into = []; for (const $row of pairs) { const pattern = $row[0], device = $row[1]; $into.push([$re.compile(pattern), device]); } return $into; })();
 } catch ($error) {
 if ($error instanceof $re.error) {
 error = $error;
@@ -1392,6 +1525,7 @@ const tensor$I32 = $get(ggml_types$QUANTS, "I32");
 const tensor$I64 = $get(ggml_types$QUANTS, "I64");
 const tensor$VIEW_OPS = $frozenset($set(["VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"]));
 const tensor$EXACT = "PREC_F32";
+const tensor$COPIED = "COPIED";
 function tensor$pad(n, multiple) {
 return ((-$floordiv((-n), multiple)) * multiple);
 }
@@ -1401,19 +1535,40 @@ let _, a, b, c, d;
 return [a, b, c, d];
 }
 function tensor$strides(quant, ne) {
-let row;
-row = quant.row_bytes($get(ne, 0));
-return [quant.block_bytes, row, (row * $get(ne, 1)), ((row * $get(ne, 1)) * $get(ne, 2))];
+let plane, row;
+row = ($floordiv($get(ne, 0), quant.block) * quant.block_bytes);
+plane = (row * $get(ne, 1));
+return [quant.block_bytes, row, plane, (plane * $get(ne, 2))];
 }
 class tensor$Tensor {
 constructor(op, quant, ne, src, nb = null, view_src = null, offset = 0, name = "", kind = "", device = null, is_input = false, is_weight = false) {
 const self = this;
-[self.op, self.kind, self.name, self.quant, self.ne, self.src] = [op, kind, name, quant, ne, src];
-[self.view_src, self.offset] = [view_src, offset];
-[self.device, self.is_weight] = [device, is_weight];
+{
+const $row = $items([op, kind, name, quant, ne, src]);
+self.op = $row[0];
+self.kind = $row[1];
+self.name = $row[2];
+self.quant = $row[3];
+self.ne = $row[4];
+self.src = $row[5];
+}
+{
+const $row = $items([view_src, offset]);
+self.view_src = $row[0];
+self.offset = $row[1];
+}
+{
+const $row = $items([device, is_weight]);
+self.device = $row[0];
+self.is_weight = $row[1];
+}
 self.pinned = null;
 self.backend = (-1);
-[self.is_input, self.is_output] = [is_input, false];
+{
+const $row = $items([is_input, false]);
+self.is_input = $row[0];
+self.is_output = $row[1];
+}
 if ((nb == null)) {
 self.nb = tensor$strides(quant, ne);
 self.n_bytes = ($get(self.nb, 3) * $get(ne, 3));
@@ -1431,7 +1586,7 @@ get is_contiguous() {
 const self = this;
 let wanted;
 wanted = tensor$strides(self.quant, self.ne);
-return (() => { for (const [n, have, want] of $zip(self.ne, self.nb, wanted, new $Named({strict: true}))) { if (!((n === 1) || $eq(have, want))) return false; } return true; })();
+return (() => { for (const $row of $zip(self.ne, self.nb, wanted, new $Named({strict: true}))) { const n = $row[0], have = $row[1], want = $row[2]; if (!((n === 1) || $eq(have, want))) return false; } return true; })();
 }
 }
 function tensor$_strided_bytes(quant, ne, nb) {
@@ -1451,27 +1606,30 @@ self._visited = $set();
 }
 expand(tensor) {
 const self = this;
-let at, last, path, reached, visited;
+let depth, last, path, source, visited;
 visited = self._visited;
 if ($in(tensor, visited)) {
 return tensor;
 }
 visited.add(tensor);
-[path, reached] = [[tensor], [0]];
+path = [tensor];
 while ($truth(path)) {
-[last, at] = [$get(path, (-1)), $get(reached, (-1))];
-if ((at < $len(last.src))) {
-$put(reached, (-1), (at + 1));
-if (!$in($get(last.src, at), visited)) {
-visited.add($get(last.src, at));
-$list.append(path, $get(last.src, at));
-$list.append(reached, 0);
+{
+const $row = $items([$get(path, (-1)), $len(path)]);
+last = $row[0];
+depth = $row[1];
 }
-continue;
+for (source of last.src) {
+if (!$in(source, visited)) {
+visited.add(source);
+$list.append(path, source);
+break;
 }
+}
+if ($eq($len(path), depth)) {
 $list.pop(path);
-$list.pop(reached);
 $list.append(((last.op === "NONE") ? self.leafs : self.nodes), last);
+}
 }
 return tensor;
 }
@@ -1526,7 +1684,7 @@ return self.node("GLU", ($truth(up) ? gate.ne : [$floordiv($get(gate.ne, 0), 2),
 concat(a, b, axis = 0) {
 const self = this;
 let ne;
-ne = (() => { const $into = []; for (const [i, n] of $enumerate(a.ne)) { $into.push(($eq(i, axis) ? $add(n, $get(b.ne, i)) : n)); } return $into; })();
+ne = (() => { const $into = []; for (const $row of $enumerate(a.ne)) { const i = $row[0], n = $row[1]; $into.push(($eq(i, axis) ? $add(n, $get(b.ne, i)) : n)); } return $into; })();
 return new tensor$Tensor("CONCAT", a.quant, [$get(ne, 0), $get(ne, 1), $get(ne, 2), $get(ne, 3)], [a, b]);
 }
 cont(x, ...ne) {
@@ -1559,12 +1717,18 @@ return self._view_of("RESHAPE", x, full, tensor$strides(x.quant, full));
 permute(x, op = "PERMUTE", ...axes) {
 const self = this;
 let axis, i, nb, ne;
-[ne, nb] = [$repeat([0], 4), $repeat([0], 4)];
-for ([i, axis] of $enumerate(axes)) {
 {
-const $values = [...[$get(x.ne, i), $get(x.nb, i)]];
-$put(ne, axis, $values[0]);
-$put(nb, axis, $values[1]);
+const $row = $items([$repeat([0], 4), $repeat([0], 4)]);
+ne = $row[0];
+nb = $row[1];
+}
+for (const $row of $enumerate(axes)) {
+i = $row[0];
+axis = $row[1];
+{
+const $row = $items([$get(x.ne, i), $get(x.nb, i)]);
+$put(ne, axis, $row[0]);
+$put(nb, axis, $row[1]);
 }
 }
 return self._view_of(op, x, [$get(ne, 0), $get(ne, 1), $get(ne, 2), $get(ne, 3)], [$get(nb, 0), $get(nb, 1), $get(nb, 2), $get(nb, 3)]);
@@ -1621,6 +1785,13 @@ compressed(ratio) {
 const self = this;
 return tensor$pad($max(1, (-$floordiv((-$bound(self, "cells")), ratio))), 256);
 }
+growing(ratios) {
+const self = this;
+let is_windowed, own;
+is_windowed = $lt(self.cells_swa, $bound(self, "cells"));
+own = (($truth(ratios) && $truth(is_windowed)) ? [] : [$bound(self, "cells")]);
+return [...own, ...(() => { const $into = []; for (const ratio of ratios) { $into.push(self.compressed(ratio)); } return $into; })()];
+}
 get caches() {
 const self = this;
 return [$bound(self, "cells"), self.cells_swa, self.n_stream, self.n_seqs, self.n_states, self.n_positions];
@@ -1657,6 +1828,14 @@ this.op_offload = op_offload;
 this.pooling = pooling;
 this.unfused = unfused;
 this.slices = slices;
+}
+get about() {
+const self = this;
+return [$bound(self, "cache"), $bound(self, "hparams").key, self.op_offload, self.pooling, self.unfused];
+}
+get key() {
+const self = this;
+return [$bound(self, "placement").key, $bound(self, "sizes").caches, ...self.about];
 }
 }
 $dataclass(buffers$Setup, ["hparams", "placement", "sizes", "cache", "op_offload", "pooling", "unfused", "slices"], true);
@@ -1697,7 +1876,13 @@ kind(setup, batch, places) {
 const self = this;
 let sizes;
 sizes = $bound(setup, "sizes");
-return [places, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch, sizes.n_stream, sizes.n_seqs, sizes.n_states, ((self.n_ctx_before_rope != null) && $gt($bound(sizes, "cells"), self.n_ctx_before_rope)), $gt($bound(sizes, "cells"), self.n_chosen)];
+return [places, ...setup.about, batch, sizes.n_stream, sizes.n_seqs, sizes.n_states, ((self.n_ctx_before_rope != null) && $gt($bound(sizes, "cells"), self.n_ctx_before_rope)), $gt(self._chosen_from(setup), self.n_chosen)];
+}
+_chosen_from(setup) {
+const self = this;
+let ratios;
+ratios = $bound(setup, "hparams").compress_ratios;
+return ($truth(ratios) ? $bound(setup, "sizes").compressed($min(ratios)) : $bound($bound(setup, "sizes"), "cells"));
 }
 }
 $dataclass(buffers$Turns, ["n_ctx_before_rope", "n_chosen"], true);
@@ -1748,7 +1933,13 @@ is_sized = (($get(first.ne, 0) === 128) && $in($get(first.ne, 1), [32, 64]));
 return $and(is_sized, () => $in($get(node.src, 1).quant.name, backends$_INDEXED));
 }
 if ((node.op === "SSM_SCAN")) {
-[state, width, heads, _] = first.ne;
+{
+const $row = $items(first.ne);
+state = $row[0];
+width = $row[1];
+heads = $row[2];
+_ = $row[3];
+}
 return backends$scans($get($get(node.src, 3).ne, 0), state, width, heads);
 }
 return true;
@@ -1761,11 +1952,20 @@ return ((state === 16) && (width === 1) && ($mod(heads, 128) === 0));
 }
 function backends$_fuses(node) {
 let k, q, shared, step, v;
-[q, k, v] = $slice(node.src, null, 3, null);
+{
+const $row = $items($slice(node.src, null, 3, null));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 if (($in($get(k.ne, 0), backends$_FUSED_HEADS) && $eq($get(v.ne, 0), $get(k.ne, 0)))) {
 return true;
 }
-[step, shared] = [backends$_FUSED_GROUPS.get([$get(k.ne, 0), $get(v.ne, 0)], 0), $floordiv($get(q.ne, 2), $max($get(k.ne, 2), 1))];
+{
+const $row = $items([backends$_FUSED_GROUPS.get([$get(k.ne, 0), $get(v.ne, 0)], 0), $floordiv($get(q.ne, 2), $max($get(k.ne, 2), 1))]);
+step = $row[0];
+shared = $row[1];
+}
 return ((step > 0) && (shared >= 2) && ($mod(shared, step) === 0));
 }
 function backends$wants_offload(node) {
@@ -1796,7 +1996,12 @@ return n;
 }
 function backends$_fused_bytes(node, n) {
 let k, q, shares_k, v, vector;
-[q, k, v] = $slice(node.src, null, 3, null);
+{
+const $row = $items($slice(node.src, null, 3, null));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 vector = (($get(q.ne, 0) <= 256) && ($mod($get(q.ne, 0), 64) === 0) && ($get(q.ne, 0) !== 192) && ($mod($get(k.ne, 1), 256) === 0) && ($get(q.ne, 1) <= 2) && (k.quant === v.quant));
 if ($truth(vector)) {
 return n;
@@ -1838,33 +2043,45 @@ return build$LATEST;
 if (!((0 <= number) && $le(number, build$LIKELY_MOST))) {
 throw new errors$ConfigError(("" + "llama.cpp has no build " + $str(number) + ": the newest known here is " + $str($get($get(build$_DATES, (-1)), 0))));
 }
-return $construct(build$Build, $dict([...$dict((() => { const $into = []; for (const [change, first] of build$_SINCE.items()) { $into.push([change, $ge(number, first)]); } return $into; })()).items()]));
+return $construct(build$Build, $dict([...$dict((() => { const $into = []; for (const $row of build$_SINCE.items()) { const change = $row[0], first = $row[1]; $into.push([change, $ge(number, first)]); } return $into; })()).items()]));
 }
 const build$_DATES = [[2000, 2024.03], [2824, 2024.353], [3300, 2024.5], [4000, 2024.84], [4500, 2025.04], [5000, 2025.25], [5500, 2025.4], [6000, 2025.565], [6500, 2025.71], [7000, 2025.855], [7500, 2025.97], [8000, 2026.12], [10066, 2026.545], [10809, 2026.695], [11330, 2026.748], [11434, 2026.762], [11739, 2026.797]];
 function build$build_year(number) {
 let end, high, low, start;
-for ([[low, start], [high, end]] of $itertools.pairwise(build$_DATES)) {
+for (const $row of $itertools.pairwise(build$_DATES)) {
+low = $row[0][0];
+start = $row[0][1];
+high = $row[1][0];
+end = $row[1][1];
 if ($le(number, high)) {
 return (start + (($sub(end, start) * $max($sub(number, low), 0)) / $sub(high, low)));
 }
 }
 return $get($get(build$_DATES, (-1)), 1);
 }
+const structure$_MULTIPLIED = $re.compile("(?:attn_(?:q|k|v|qkv|output)|ffn_(?:up|down|gate|gate_up)(?:_exps|_chexps|_shexp)?)\\.weight$");
+function structure$is_multiplied(part) {
+return (structure$_MULTIPLIED.match(part) != null);
+}
 function structure$layer_contents(model, adapters) {
-let contents, il, info, pairs;
+let contents, il, info, pairs, part;
 contents = $collections.defaultdict($list);
 pairs = (function* () { for (const adapter of adapters) { for (const pair of adapter.pairs.values()) { yield pair; } } })();
 for (info of [...model.tensors.values(), ...(() => { const $into = []; for (const pair of pairs) { for (const info of [pair.a, pair.b]) { $into.push(info); } } return $into; })()]) {
-il = placement$layer_of(info.name);
+{
+const $row = $items(placement$layer_and_part(info.name));
+il = $row[0];
+part = $row[1];
+}
 if ((il != null)) {
-$list.append($get(contents, il), [$get($string.split(info.name, ("" + "blk." + $str(il) + ".")), (-1)), info.ne, info.quant.name]);
+$list.append($get(contents, il), [part, info.ne, info.quant.name]);
 }
 }
-return $dict((() => { const $into = []; for (const [il, content] of contents.items()) { $into.push([il, $tuple($sorted(content))]); } return $into; })());
+return $dict((() => { const $into = []; for (const $row of contents.items()) { const il = $row[0], content = $row[1]; $into.push([il, $tuple($sorted(content))]); } return $into; })());
 }
 function structure$structure_of(model) {
 let numbers, tensors;
-numbers = $sorted((() => { const $into = []; for (const [key, value] of model.metadata.items()) { if ($truth($string.startswith(key, ("" + $str(model.arch) + ".")))) { $into.push([key, $str(value)]); } } return $into; })());
+numbers = $sorted((() => { const $into = []; for (const $row of model.metadata.items()) { const key = $row[0], value = $row[1]; if ($truth($string.startswith(key, ("" + $str(model.arch) + ".")))) { $into.push([key, $str(value)]); } } return $into; })());
 tensors = $tuple((() => { const $into = []; for (const info of model.tensors.values()) { $into.push([info.name, info.ne, ($truth(structure$_decides(info)) ? info.quant.name : "")]); } return $into; })());
 return [model.arch, $tuple(numbers), tensors];
 }
@@ -1875,12 +2092,13 @@ is_table = $or($string.endswith(info.name, "token_embd.weight"), () => (info.nam
 return $or((info.quant.name === "MXFP4"), () => $and(is_outside, () => !$truth(is_table)));
 }
 class replayed$Layout {
-constructor(selection, key) {
+constructor(selection, key, outside = null) {
 this.selection = selection;
 this.key = key;
+this.outside = outside;
 }
 }
-$dataclass(replayed$Layout, ["selection", "key"], true);
+$dataclass(replayed$Layout, ["selection", "key", "outside"], true);
 class replayed$Replayed {
 constructor() {
 const self = this;
@@ -1891,8 +2109,8 @@ self.n_nodes = $dict([]);
 self.most = $dict([]);
 self.affine = $dict([]);
 self.drawn = $dict([]);
-self.linear = $set();
 self.fuses_in = $dict([]);
+self.neighbours = $set();
 self.layouts = $dict([]);
 self.kinds = $dict([]);
 self.tried = $dict([]);
@@ -1907,7 +2125,12 @@ class replayed$Learned {
 constructor(model, how, like = null, store = null) {
 const self = this;
 let is_like;
-[self._model, self._how, self._store] = [model, how, store];
+{
+const $row = $items([model, how, store]);
+self._model = $row[0];
+self._how = $row[1];
+self._store = $row[2];
+}
 is_like = ((like != null) && $eq(self.structure, like.structure));
 self.shared = (($truth(like) && $truth(is_like)) ? like.shared : self._kept());
 }
@@ -1915,7 +2138,7 @@ $structure() {
 const self = this;
 return [structure$structure_of(self._model), self._how];
 }
-get structure() { return $kept(this, "structure"); }
+get structure() { return this.$kept_structure ??= this.$structure(); }
 of(setup) {
 const self = this;
 let placement, stays;
@@ -1927,7 +2150,7 @@ $_own() {
 const self = this;
 return self._kept($tuple((() => { const $into = []; for (const info of self._model.tensors.values()) { $into.push(info.quant.name); } return $into; })()));
 }
-get _own() { return $kept(this, "_own"); }
+get _own() { return this.$kept__own ??= this.$_own(); }
 _kept(types = []) {
 const self = this;
 return ((self._store == null) ? new replayed$Replayed() : self._store.replayed([self.structure, types]));
@@ -1936,7 +2159,11 @@ return ((self._store == null) ? new replayed$Replayed() : self._store.replayed([
 const rough$WIDTHS_OF_EMBEDDING = 4;
 function rough$rough_buffers(hparams, sizes, backends, n_ff, flash_attn) {
 let activations, cells, heads, inputs, mask, n_tokens, phases;
-[cells, n_tokens] = [($bound(sizes, "cells") * sizes.n_stream), sizes.n_tokens];
+{
+const $row = $items([($bound(sizes, "cells") * sizes.n_stream), sizes.n_tokens]);
+cells = $row[0];
+n_tokens = $row[1];
+}
 heads = $max((() => { const $into = []; for (const layer of hparams.layers) { $into.push(layer.n_head); } return $into; })());
 activations = (rough$WIDTHS_OF_EMBEDDING * hparams.n_embd);
 mask = ((n_tokens * $bound(sizes, "cells")) * ($truth(flash_attn) ? 2 : 4));
@@ -1951,8 +2178,17 @@ const compute$MAX_COMPOSED = 16384;
 class compute$ComputeModel {
 constructor(model, build = build$LATEST, is_dry_run = false, adapters = [], like = null, store = null) {
 const self = this;
-[self._model, self._build, self._is_dry_run] = [model, build, is_dry_run];
-[self._adapters, self._turns] = [$tuple(adapters), buffers$turns_of(model)];
+{
+const $row = $items([model, build, is_dry_run]);
+self._model = $row[0];
+self._build = $row[1];
+self._is_dry_run = $row[2];
+}
+{
+const $row = $items([$tuple(adapters), buffers$turns_of(model)]);
+self._adapters = $row[0];
+self._turns = $row[1];
+}
 self._learned = new replayed$Learned(model, [build, is_dry_run], (($truth(like) && !$truth(self._adapters) && !$truth(like._adapters)) ? like._learned : null), ($truth(self._adapters) ? null : store));
 }
 get structure() {
@@ -1963,11 +2199,15 @@ $_replays() {
 const self = this;
 return new replays$Replays(self._model, self._build, self._is_dry_run, self._adapters, self._turns, self._learned);
 }
-get _replays() { return $kept(this, "_replays"); }
+get _replays() { return this.$kept__replays ??= this.$_replays(); }
 _count_nodes(setup) {
 const self = this;
 let key, n_nodes;
-[key, n_nodes] = [$bound(setup, "hparams").key, $bound(self._learned.shared, "n_nodes")];
+{
+const $row = $items([$bound(setup, "hparams").key, $bound(self._learned.shared, "n_nodes")]);
+key = $row[0];
+n_nodes = $row[1];
+}
 if (!$in(key, n_nodes)) {
 try {
 $put(n_nodes, key, self._replays.n_nodes(setup));
@@ -2014,20 +2254,29 @@ return self._rough(setup);
 $list.append(packings, packing);
 }
 at = $bound(setup, "placement").holders;
-return new buffers$ComputeBuffers($dict((() => { const $into = []; for (const [i, each] of $enumerate(at)) { for (const d of each) { $into.push([d, $max((() => { const $into = []; for (const p of packings) { $into.push($get(p.bytes, i)); } return $into; })())]); } } return $into; })()), $dict((() => { const $into = []; for (const [i, each] of $enumerate(at)) { for (const d of each) { $into.push([d, $max((() => { const $into = []; for (const p of packings) { $into.push($get(p.live_bytes, i)); } return $into; })())]); } } return $into; })()));
+return new buffers$ComputeBuffers($dict((() => { const $into = []; for (const $row of $enumerate(at)) { const i = $row[0], each = $row[1]; for (const d of each) { $into.push([d, $max((() => { const $into = []; for (const p of packings) { $into.push($get(p.bytes, i)); } return $into; })())]); } } return $into; })()), $dict((() => { const $into = []; for (const $row of $enumerate(at)) { const i = $row[0], each = $row[1]; for (const d of each) { $into.push([d, $max((() => { const $into = []; for (const p of packings) { $into.push($get(p.live_bytes, i)); } return $into; })())]); } } return $into; })()));
 }
 _is_within(setup, batch, packing) {
 const self = this;
 let cells, cells_swa, factor, grown, kind, known, most, sizes;
-[known, sizes] = [self._learned.of(setup).most, $bound(setup, "sizes")];
+{
+const $row = $items([$bound(self._learned.of(setup), "most"), $bound(setup, "sizes")]);
+known = $row[0];
+sizes = $row[1];
+}
 kind = self._turns.kind(setup, batch, $bound(setup, "placement").key);
 if (!$in(kind, known)) {
 return false;
 }
-[cells, cells_swa, most] = $get(known, kind);
+{
+const $row = $items($get(known, kind));
+cells = $row[0];
+cells_swa = $row[1];
+most = $row[2];
+}
 grown = $max(($bound(sizes, "cells") / $max(cells, 1)), (sizes.cells_swa / $max(cells_swa, 1)));
 factor = ((grown > 1) ? (2 * grown) : 1);
-return (() => { for (const [n, live] of $zip(most, packing.live_bytes, new $Named({strict: true}))) { if (!$le((factor * n), live)) return false; } return true; })();
+return (() => { for (const $row of $zip(most, packing.live_bytes, new $Named({strict: true}))) { const n = $row[0], live = $row[1]; if (!$le((factor * n), live)) return false; } return true; })();
 }
 _rough(setup) {
 const self = this;
@@ -2042,7 +2291,11 @@ let batch, key, known, sizes;
 if (!$truth(self.composes(setup))) {
 return $max(0, $sub(self._count_nodes(setup), self._room_for_tensors(setup)));
 }
-[sizes, known] = [$bound(setup, "sizes"), self._learned.of(setup).graph_sizes];
+{
+const $row = $items([$bound(setup, "sizes"), self._learned.of(setup).graph_sizes]);
+sizes = $row[0];
+known = $row[1];
+}
 key = [$bound(setup, "hparams").key, $bound(setup, "cache"), setup.pooling, sizes.n_stream, sizes.n_seqs];
 if (!$in(key, known)) {
 batch = new buffers$Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs);
@@ -2081,7 +2334,7 @@ return $get(fuses, key);
 _packing(setup, batch) {
 const self = this;
 let key, packings;
-key = [$bound(setup, "placement").key, $bound(setup, "sizes").caches, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch];
+key = [...setup.key, batch];
 packings = self._learned.of(setup).packings;
 if (!$in(key, packings)) {
 $put(packings, key, self._replays.packing(setup, batch));
@@ -2094,12 +2347,36 @@ const builder$PINS_NORMS_BELOW = 32;
 class builder$Builder {
 constructor(model, hparams, placement, sizes, cache, n_tokens, n_outputs, n_seqs = null, pooling = null, build = build$LATEST, unfused = $frozenset(), adapters = []) {
 const self = this;
-[self.model, self.hparams, self.adapters] = [model, hparams, adapters];
-[self.family, self.rules] = [hparams.family, hparams.family.graph];
-[self.placement, self.sizes, self.cache] = [placement, sizes, cache];
-[self.n_tokens, self.n_outputs, self.build] = [n_tokens, n_outputs, build];
+let router;
+{
+const $row = $items([model, hparams, adapters]);
+self.model = $row[0];
+self.hparams = $row[1];
+self.adapters = $row[2];
+}
+{
+const $row = $items([hparams.family, hparams.family.graph]);
+self.family = $row[0];
+self.rules = $row[1];
+}
+{
+const $row = $items([placement, sizes, cache]);
+self.placement = $row[0];
+self.sizes = $row[1];
+self.cache = $row[2];
+}
+{
+const $row = $items([n_tokens, n_outputs, build]);
+self.n_tokens = $row[0];
+self.n_outputs = $row[1];
+self.build = $row[2];
+}
 self.n_seqs = ((n_seqs == null) ? sizes.n_seqs : n_seqs);
-[self.pooling, self.unfused] = [pooling, unfused];
+{
+const $row = $items([pooling, unfused]);
+self.pooling = $row[0];
+self.unfused = $row[1];
+}
 self.graph = new tensor$Graph();
 self.fused_layers = $dict([]);
 self.first_value = null;
@@ -2108,6 +2385,9 @@ self.adapter = null;
 self.chosen_cells = null;
 self._pins_norms = $or($lt(n_tokens, builder$PINS_NORMS_BELOW), () => placement.offloads_all);
 self._made = $dict([]);
+router = ($truth(hparams.router) ? [hparams.router] : []);
+self._shapes = [...hparams.layers, ...router];
+self._prefixes = (() => { const $into = []; for (const layer of self._shapes) { $into.push(("" + $str(self.family.blocks) + "." + $str(layer.block) + ".")); } return $into; })();
 }
 once(key, about, make) {
 const self = this;
@@ -2124,9 +2404,7 @@ return tensor;
 }
 shape(il) {
 const self = this;
-let router;
-router = $bound(self, "hparams").router;
-return (($truth(router) && $eq(il, $len($bound(self, "hparams").layers))) ? router : $get($bound(self, "hparams").layers, il));
+return $get(self._shapes, il);
 }
 get makes_logits() {
 const self = this;
@@ -2208,7 +2486,7 @@ return self.once(full, device, (() => self.graph.leaf(info.quant, full, device, 
 }
 _full(name, il) {
 const self = this;
-return ((il == null) ? name : ("" + $str(self.family.blocks) + "." + $str(self.shape(il).block) + "." + $str(name)));
+return ((il == null) ? name : $add($get(self._prefixes, il), name));
 }
 linear(name, x, il = null) {
 const self = this;
@@ -2228,7 +2506,9 @@ adapted(y, weight, x, ids = null) {
 const self = this;
 let adapter, added, graph, info, matrix, number, pair;
 graph = self.graph;
-for ([number, adapter] of $enumerate(self.adapters)) {
+for (const $row of $enumerate(self.adapters)) {
+number = $row[0];
+adapter = $row[1];
 if (((pair = adapter.pairs.get(weight.name)) == null)) {
 continue;
 }
@@ -2286,7 +2566,7 @@ return ($truth(self.model.hparam(builder$RMS_EPSILON, 0.0)) ? "RMS_NORM" : "NORM
 }
 return (($bound(self.rules, "norm") === "layer") ? "NORM" : "RMS_NORM");
 }
-get _norm_kind() { return $kept(this, "_norm_kind"); }
+get _norm_kind() { return this.$kept__norm_kind ??= this.$_norm_kind(); }
 norm(x, name, il = null, pins = true, pins_to = null, kind = null) {
 const self = this;
 let at, bias, y;
@@ -2305,7 +2585,11 @@ return ($truth(bias) ? self.graph.add(y, bias) : y);
 }
 function builder$embed(b) {
 let each, graph, is_mixed, looked_up, mixed, names, rows, slots, width;
-[graph, width] = [b.graph, $bound(b, "hparams").n_embd_inp];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_embd_inp]);
+graph = $row[0];
+width = $row[1];
+}
 if ((b.rules.inputs === "tokens")) {
 rows = builder$_look_up(b, "inp_tokens");
 return ($truth(b.is_scaled("embedding_scale")) ? graph.scale(rows) : rows);
@@ -2374,7 +2658,11 @@ return ($truth(has_norm) ? b.norm(rows, first, undefined, undefined, 0) : rows);
 const attention$ROTATION_STEP = 64;
 function attention$attend(b, q, k, v, il, output = "attn_output", sinks = null, up = null, narrow = null, bias = null) {
 let cached_k, cached_v, rotates_k, rotates_v, seen, x, y;
-[rotates_k, rotates_v] = attention$rotation(b, il, (up != null));
+{
+const $row = $items(attention$rotation(b, il, (up != null)));
+rotates_k = $row[0];
+rotates_v = $row[1];
+}
 if ($truth(rotates_k)) {
 q = attention$rotate(b, q, "k", rotates_k, il);
 k = ($truth(k) ? attention$rotate(b, k, "k", rotates_k, il) : null);
@@ -2415,20 +2703,25 @@ function attention$_cells(b, il) {
 return ($truth(b.shape(il).is_swa) ? $bound(b, "sizes").cells_swa : $bound($bound(b, "sizes"), "cells"));
 }
 function attention$rotation(b, il, latent) {
-let k_width, owners, v_width, widths_k, widths_v;
-if (!($truth(b.build.rotates_cache) && $truth($bound(b, "hparams").reads_cache))) {
+let is_quantized, k_width, owners, v_width, widths_k, widths_v;
+is_quantized = $or($bound(b, "cache").k.is_quantized, () => $bound(b, "cache").v.is_quantized);
+if (($truth(latent) || !($truth(is_quantized) && $truth(b.build.rotates_cache) && $truth($bound(b, "hparams").reads_cache)))) {
 return [0, 0];
 }
 owners = $or($bound(b, "hparams").cache_owners(b.shape(il).is_swa), () => [il]);
-[widths_k, widths_v] = (function* () { for (const which of ["head_k", "head_v"]) { yield $set((() => { const $into = []; for (const i of owners) { $into.push($getattr(b.shape(i), which)); } return $into; })()); } })();
+{
+const $row = $items((function* () { for (const which of ["head_k", "head_v"]) { yield $set((() => { const $into = []; for (const i of owners) { $into.push($getattr(b.shape(i), which)); } return $into; })()); } })());
+widths_k = $row[0];
+widths_v = $row[1];
+}
 k_width = v_width = 0;
-if ((!$truth(latent) && $truth($bound(b, "cache").k.is_quantized) && $truth(attention$_is_one_width(widths_k)) && ($mod(b.shape(0).head_k, attention$ROTATION_STEP) === 0))) {
+if (($truth($bound(b, "cache").k.is_quantized) && $truth(attention$_is_one_width(widths_k)) && ($mod(b.shape(0).head_k, attention$ROTATION_STEP) === 0))) {
 k_width = attention$ROTATION_STEP;
 while (($mod(b.shape(il).head_k, (2 * k_width)) === 0)) {
 k_width = (k_width * 2);
 }
 }
-if ((!$truth(latent) && $truth($bound(b, "cache").v.is_quantized) && $truth(attention$_is_one_width(widths_v)) && ($mod(b.shape(0).head_v, attention$ROTATION_STEP) === 0))) {
+if (($truth($bound(b, "cache").v.is_quantized) && $truth(attention$_is_one_width(widths_v)) && ($mod(b.shape(0).head_v, attention$ROTATION_STEP) === 0))) {
 v_width = attention$ROTATION_STEP;
 }
 return [k_width, v_width];
@@ -2441,13 +2734,21 @@ return attention$hadamard(b, x, b.input(("" + "attn_inp_" + $str(which) + "_rot"
 }
 function attention$hadamard(b, x, matrix) {
 let flat, graph, width;
-[graph, width] = [b.graph, $get(matrix.ne, 0)];
+{
+const $row = $items([b.graph, $get(matrix.ne, 0)]);
+graph = $row[0];
+width = $row[1];
+}
 flat = ($truth(x.is_contiguous) ? $bound(graph, "reshape") : $bound(graph, "cont"))(x, width, $floordiv($math.prod(x.ne), width));
 return graph.reshape(graph.mul_mat(matrix, flat), ...x.ne);
 }
 function attention$store(b, x, cache, ids) {
 let graph, rows, width;
-[graph, width] = [b.graph, ($get(x.ne, 0) * $get(x.ne, 1))];
+{
+const $row = $items([b.graph, ($get(x.ne, 0) * $get(x.ne, 1))]);
+graph = $row[0];
+width = $row[1];
+}
 rows = graph.view(x, [width, $get(x.ne, 2)], [$get(x.nb, 2)]);
 if (($bound(b, "sizes").n_stream > 1)) {
 cache = graph.reshape(cache, width, ($get(cache.ne, 1) * $get(cache.ne, 2)));
@@ -2456,7 +2757,12 @@ graph.expand(graph.set_rows(cache, rows, ids));
 }
 function attention$keep_k(b, k, il) {
 let cache, cells, quant, row, shape, steps;
-[shape, cells, quant] = [b.shape(il), attention$_cells(b, il), $bound(b, "cache").k];
+{
+const $row = $items([b.shape(il), attention$_cells(b, il), $bound(b, "cache").k]);
+shape = $row[0];
+cells = $row[1];
+quant = $row[2];
+}
 cache = b.stored("k", shape.cache_layer, quant, shape.k_width, cells, $bound(b, "sizes").n_stream);
 if ($truth(k)) {
 attention$store(b, k, cache, b.input(("" + "attn_inp_k_idxs" + $str(attention$_tag(b, il))), tensor$I64, b.n_tokens));
@@ -2467,7 +2773,13 @@ return b.graph.view(cache, [shape.head_k, shape.n_head_kv, cells, $bound(b, "siz
 }
 function attention$keep_v(b, v, il) {
 let cache, cells, column, n_stream, quant, row, shape, steps, width;
-[shape, cells, quant, n_stream] = [b.shape(il), attention$_cells(b, il), $bound(b, "cache").v, $bound(b, "sizes").n_stream];
+{
+const $row = $items([b.shape(il), attention$_cells(b, il), $bound(b, "cache").v, $bound(b, "sizes").n_stream]);
+shape = $row[0];
+cells = $row[1];
+quant = $row[2];
+n_stream = $row[3];
+}
 if (!$truth($bound(b, "cache").transposes_v)) {
 cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream);
 if ($truth(v)) {
@@ -2488,7 +2800,11 @@ return b.graph.view(cache, [cells, shape.n_head_kv, shape.head_v, n_stream], ste
 }
 function attention$_store_transposed(b, v, cache, ids) {
 let flat, graph, mergeable, target, width;
-[graph, width] = [b.graph, ($get(v.ne, 0) * $get(v.ne, 1))];
+{
+const $row = $items([b.graph, ($get(v.ne, 0) * $get(v.ne, 1))]);
+graph = $row[0];
+width = $row[1];
+}
 mergeable = $eq(v.quant.row_bytes(width), $get(v.nb, 2));
 flat = ($truth(mergeable) ? $bound(graph, "reshape") : $bound(graph, "cont"))(v, width, $get(v.ne, 2));
 if ($lt(width, $get(cache.ne, 0))) {
@@ -2509,7 +2825,11 @@ return b.once(("" + $str(name) + "_cnv"), "cast", (() => b.graph.node("CPY", see
 }
 function attention$_by_head(b, q, k, v) {
 let graph, n, n_stream;
-[graph, n_stream] = [b.graph, $get(k.ne, 3)];
+{
+const $row = $items([b.graph, $get(k.ne, 3)]);
+graph = $row[0];
+n_stream = $row[1];
+}
 n = $floordiv($get(q.ne, 2), n_stream);
 q = graph.view(q, [$get(q.ne, 0), $get(q.ne, 1), n, n_stream], [$get(q.nb, 1), $get(q.nb, 2), ($get(q.nb, 2) * n)]);
 return [graph.permute(q, undefined, 0, 2, 1, 3), graph.permute(k, undefined, 0, 2, 1, 3), graph.permute(v, undefined, 0, 2, 1, 3)];
@@ -2523,8 +2843,17 @@ return attention$plain(b, q, k, v, mask, il, sinks, up, bias);
 function attention$fused(b, q, k, v, mask, il, sinks, up) {
 let graph, y;
 graph = b.graph;
-[q, k, v] = attention$_by_head(b, q, k, v);
-[k, v] = (function* () { for (const x of [k, v]) { yield ((x.quant === tensor$F32) ? graph.node("CPY", x.ne, tensor$F16, x) : x); } })();
+{
+const $row = $items(attention$_by_head(b, q, k, v));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
+{
+const $row = $items((function* () { for (const x of [k, v]) { yield ((x.quant === tensor$F32) ? graph.node("CPY", x.ne, tensor$F16, x) : x); } })());
+k = $row[0];
+v = $row[1];
+}
 y = graph.node("FLASH_ATTN_EXT", [$get(v.ne, 0), $get(q.ne, 2), $get(q.ne, 1), $get(q.ne, 3)], undefined, q, k, v, mask, sinks);
 $put(b.fused_layers, y, il);
 if ((up != null)) {
@@ -2535,8 +2864,17 @@ return graph.reshape(y, ($get(y.ne, 0) * $get(y.ne, 1)), ($get(y.ne, 2) * $get(y
 }
 function attention$plain(b, q, k, v, mask, il, sinks, up, bias = null) {
 let graph, scores, transposed, y;
-[graph, transposed] = [b.graph, $gt($get(v.nb, 1), $get(v.nb, 2))];
-[q, k, v] = attention$_by_head(b, q, k, v);
+{
+const $row = $items([b.graph, $gt($get(v.nb, 1), $get(v.nb, 2))]);
+graph = $row[0];
+transposed = $row[1];
+}
+{
+const $row = $items(attention$_by_head(b, q, k, v));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 scores = graph.mul_mat(k, q);
 if ($truth(b.rules.softcaps_scores)) {
 scores = graph.scale(graph.unary("TANH", graph.scale(scores)));
@@ -2561,27 +2899,52 @@ return y;
 }
 function attention$project_qkv(b, x, il) {
 let cuts, fused, graph, heads, k, n, offset, parts, q, shape, v, width;
-[graph, shape, n] = [b.graph, b.shape(il), b.n_tokens];
+{
+const $row = $items([b.graph, b.shape(il), b.n_tokens]);
+graph = $row[0];
+shape = $row[1];
+n = $row[2];
+}
 cuts = [[shape.head_k, shape.n_head], [shape.head_k, shape.n_head_kv], [shape.head_v, shape.n_head_kv]];
 if ($truth(b.has("attn_qkv.weight", il))) {
-[fused, offset, parts] = [attention$_clamped(b, attention$_fused_projection(b, x, il)), 0, []];
-for ([width, heads] of cuts) {
+{
+const $row = $items([attention$_clamped(b, attention$_fused_projection(b, x, il)), 0, []]);
+fused = $row[0];
+offset = $row[1];
+parts = $row[2];
+}
+for (const $row of cuts) {
+width = $row[0];
+heads = $row[1];
 $list.append(parts, graph.view(fused, [width, heads, n], [(4 * width), $get(fused.nb, 1)], (4 * offset)));
 offset = $extended(offset, (width * heads));
 }
 }
 else {
-[q, k] = (function* () { for (const name of ["attn_q", "attn_k"]) { yield attention$_clamped(b, b.linear(name, x, il)); } })();
+{
+const $row = $items((function* () { for (const name of ["attn_q", "attn_k"]) { yield attention$_clamped(b, b.linear(name, x, il)); } })());
+q = $row[0];
+k = $row[1];
+}
 v = ($truth(b.has("attn_v.weight", il)) ? attention$_clamped(b, b.linear("attn_v", x, il)) : k);
-parts = (() => { const $into = []; for (const [y, [width, heads]] of $zip([q, k, v], cuts, new $Named({strict: true}))) { $into.push(graph.reshape(y, width, heads, n)); } return $into; })();
+parts = (() => { const $into = []; for (const $row of $zip([q, k, v], cuts, new $Named({strict: true}))) { const y = $row[0], width = $row[1][0], heads = $row[1][1]; $into.push(graph.reshape(y, width, heads, n)); } return $into; })();
 }
 return [$get(parts, 0), $get(parts, 1), $get(parts, 2)];
 }
 function attention$_fused_projection(b, x, il) {
 let biases, fused, graph, k, q, v;
-[graph, fused] = [b.graph, b.linear("attn_qkv", x, il)];
+{
+const $row = $items([b.graph, b.linear("attn_qkv", x, il)]);
+graph = $row[0];
+fused = $row[1];
+}
 biases = (() => { const $into = []; for (const which of "qkv") { $into.push(b.weight_if(("" + "attn_" + $str(which) + ".bias"), il)); } return $into; })();
-[q, k, v] = biases;
+{
+const $row = $items(biases);
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 if (($truth(b.has("attn_qkv.bias", il)) || !($truth(q) && $truth(k) && $truth(v)))) {
 return fused;
 }
@@ -2604,8 +2967,17 @@ if (!$eq(b.shape(il).cache_layer, il)) {
 q = b.graph.reshape(b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens);
 return attention$attend(b, attention$positioned(b, q, "attn_q_norm", il), null, null, il, undefined, sinks);
 }
-[q, k, v] = ($truth(attention$_norms_rows(b, il)) ? attention$_normed_rows(b, x, il) : attention$project_qkv(b, x, il));
-[q, k] = [attention$positioned(b, q, "attn_q_norm", il), attention$positioned(b, k, "attn_k_norm", il)];
+{
+const $row = $items(($truth(attention$_norms_rows(b, il)) ? attention$_normed_rows(b, x, il) : attention$project_qkv(b, x, il)));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
+{
+const $row = $items([attention$positioned(b, q, "attn_q_norm", il), attention$positioned(b, k, "attn_k_norm", il)]);
+q = $row[0];
+k = $row[1];
+}
 if (($truth(b.rules.norms_v) || ($truth(b.rules.norms_shared_v) && !$truth(b.has("attn_v.weight", il))))) {
 v = b.norm(v, null);
 }
@@ -2625,7 +2997,11 @@ return (!$in(b.model.hparam("attention.value_scale", 1.0), [0, 1]) ? b.graph.sca
 }
 function attention$gated_output(b, x, y, il) {
 let by_head, gate, gated_heads, graph, shape;
-[graph, shape] = [b.graph, b.shape(il)];
+{
+const $row = $items([b.graph, b.shape(il)]);
+graph = $row[0];
+shape = $row[1];
+}
 gate = graph.unary($string.upper(b.rules.gate_activation), b.linear("attn_gate", x, il));
 if (!$eq($get(gate.ne, 0), shape.n_head)) {
 return b.linear("attn_output", graph.mul(y, gate), il);
@@ -2666,34 +3042,78 @@ return q;
 }
 function attention$_normed_rows(b, x, il) {
 let graph, k, n, q, shape, v;
-[graph, shape, n] = [b.graph, b.shape(il), b.n_tokens];
-[q, k, v] = (function* () { for (const which of "qkv") { yield b.linear(("" + "attn_" + $str(which)), x, il); } })();
-[q, k] = [b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)];
+{
+const $row = $items([b.graph, b.shape(il), b.n_tokens]);
+graph = $row[0];
+shape = $row[1];
+n = $row[2];
+}
+{
+const $row = $items((function* () { for (const which of "qkv") { yield b.linear(("" + "attn_" + $str(which)), x, il); } })());
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
+{
+const $row = $items([b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)]);
+q = $row[0];
+k = $row[1];
+}
 return [graph.reshape(q, shape.head_k, shape.n_head, n), graph.reshape(k, shape.head_k, shape.n_head_kv, n), graph.reshape(v, shape.head_v, shape.n_head_kv, n)];
 }
 function attention$gated(b, x, il, narrow = null) {
 let both, gate, graph, k, n, q, shape, steps, v, width, y;
-[graph, shape, n] = [b.graph, b.shape(il), b.n_tokens];
+{
+const $row = $items([b.graph, b.shape(il), b.n_tokens]);
+graph = $row[0];
+shape = $row[1];
+n = $row[2];
+}
 width = shape.head_k;
 both = b.linear("attn_q", x, il);
 if ($truth(b.rules.repeats_keys)) {
 both = graph.reshape(both, (2 * width), shape.n_head, n);
 }
-[k, v] = [b.linear("attn_k", x, il), b.linear("attn_v", x, il)];
+{
+const $row = $items([b.linear("attn_k", x, il), b.linear("attn_v", x, il)]);
+k = $row[0];
+v = $row[1];
+}
 steps = [(8 * width), ((8 * width) * shape.n_head)];
 q = graph.view(both, [width, shape.n_head, n], steps);
 gate = graph.view(both, [width, shape.n_head, n], steps, (4 * width));
-[k, v] = [graph.reshape(k, width, shape.n_head_kv, n), graph.reshape(v, shape.head_v, shape.n_head_kv, n)];
-[q, k] = [b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)];
-[q, k] = [attention$rope(b, q, il, false), attention$rope(b, k, il, false)];
+{
+const $row = $items([graph.reshape(k, width, shape.n_head_kv, n), graph.reshape(v, shape.head_v, shape.n_head_kv, n)]);
+k = $row[0];
+v = $row[1];
+}
+{
+const $row = $items([b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)]);
+q = $row[0];
+k = $row[1];
+}
+{
+const $row = $items([attention$rope(b, q, il, false), attention$rope(b, k, il, false)]);
+q = $row[0];
+k = $row[1];
+}
 y = attention$attend(b, q, k, v, il, null, undefined, undefined, narrow);
 gate = graph.unary("SIGMOID", graph.cont(gate, (width * shape.n_head), n));
 return b.linear("attn_output", graph.mul(y, gate), il);
 }
 function latent$dense(b, x, il, compressed = null, narrow = null) {
 let absorbed, both, graph, is_gated, k_rot, low, n, n_head, n_nope, n_rot, nope, q, q_rot, rank, row, y;
-[graph, n, n_head] = [b.graph, b.n_tokens, b.shape(il).n_head];
-[rank, n_rot] = [b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")];
+{
+const $row = $items([b.graph, b.n_tokens, b.shape(il).n_head]);
+graph = $row[0];
+n = $row[1];
+n_head = $row[2];
+}
+{
+const $row = $items([b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")]);
+rank = $row[0];
+n_rot = $row[1];
+}
 if ($truth(b.shape(il).is_swa)) {
 rank = b.model.integer("attention.kv_lora_rank_swa", rank);
 }
@@ -2739,7 +3159,12 @@ return ($truth(b.shape(il).has_rope) ? attention$rope(b, x, il) : x);
 }
 function latent$_gated(b, x, y, il) {
 let gate, graph, heads, n, n_head;
-[graph, n, n_head] = [b.graph, b.n_tokens, b.shape(il).n_head];
+{
+const $row = $items([b.graph, b.n_tokens, b.shape(il).n_head]);
+graph = $row[0];
+n = $row[1];
+n_head = $row[2];
+}
 gate = graph.reshape(graph.mul_mat(b.weight("attn_gate", il), x), 1, n_head, n);
 heads = graph.reshape(y, $floordiv($get(y.ne, 0), n_head), n_head, n);
 y = graph.cont(graph.mul(heads, graph.unary("SIGMOID", gate)), $get(y.ne, 0), n);
@@ -2747,7 +3172,13 @@ return graph.mul_mat(b.weight("attn_output", il), y);
 }
 function latent$_expanded(b, q, low, k_rot, il) {
 let graph, k, k_nope, kv, n, n_nope, n_rot, shape, steps, v;
-[graph, n, shape, n_rot] = [b.graph, b.n_tokens, b.shape(il), $get(k_rot.ne, 0)];
+{
+const $row = $items([b.graph, b.n_tokens, b.shape(il), $get(k_rot.ne, 0)]);
+graph = $row[0];
+n = $row[1];
+shape = $row[2];
+n_rot = $row[3];
+}
 n_nope = $sub(shape.head_k, n_rot);
 kv = b.linear("attn_kv_b", low, il);
 steps = [(4 * $add(n_nope, shape.head_v)), ((4 * $add(n_nope, shape.head_v)) * shape.n_head)];
@@ -2771,15 +3202,29 @@ return latent$dense(b, x, il, compressed, ((mask) => latent$narrow(b, mask, chos
 }
 function latent$_choose(b, x, compressed, il) {
 let cache, cells, graph, heads, k, mask, n, n_stream, q, rotation, row, weights, width;
-[graph, n, n_stream, cells] = [b.graph, b.n_tokens, $bound(b, "sizes").n_stream, $bound($bound(b, "sizes"), "cells")];
-[heads, width] = [b.model.integer("attention.indexer.head_count"), b.shape(il).index_width];
+{
+const $row = $items([b.graph, b.n_tokens, $bound(b, "sizes").n_stream, $bound($bound(b, "sizes"), "cells")]);
+graph = $row[0];
+n = $row[1];
+n_stream = $row[2];
+cells = $row[3];
+}
+{
+const $row = $items([b.model.integer("attention.indexer.head_count"), b.shape(il).index_width]);
+heads = $row[0];
+width = $row[1];
+}
 q = graph.reshape(graph.mul_mat(b.weight("indexer.attn_q_b", il), compressed), width, heads, n);
 q = attention$rope(b, q, il);
 k = graph.mul_mat(b.weight("indexer.attn_k", il), x);
 k = attention$rope(b, graph.reshape(b.norm(k, "indexer.k_norm", il, undefined, undefined, "NORM"), width, 1, n), il);
 if ($truth(b.rules.turns_index)) {
 rotation = b.input("attn_inp_lid_k_rot", tensor$F32, width, width);
-[q, k] = [graph.mul_mat(rotation, q), graph.mul_mat(rotation, k)];
+{
+const $row = $items([graph.mul_mat(rotation, q), graph.mul_mat(rotation, k)]);
+q = $row[0];
+k = $row[1];
+}
 }
 cache = b.stored("lid_k", il, $bound(b, "cache").k, width, cells, n_stream);
 attention$store(b, k, cache, b.input("attn_inp_lid_k_idxs", tensor$I64, n));
@@ -2791,8 +3236,19 @@ return latent$best_cells(b, q, k, weights, mask, true);
 }
 function latent$best_cells(b, q, k, weights, mask, scales = false) {
 let _, best, cells, graph, heads, n, n_stream, scores, steps, width;
-[graph, cells, n_stream] = [b.graph, $get(k.ne, 2), $get(k.ne, 3)];
-[width, heads, n, _] = q.ne;
+{
+const $row = $items([b.graph, $get(k.ne, 2), $get(k.ne, 3)]);
+graph = $row[0];
+cells = $row[1];
+n_stream = $row[2];
+}
+{
+const $row = $items(q.ne);
+width = $row[0];
+heads = $row[1];
+n = $row[2];
+_ = $row[3];
+}
 q = graph.view(q, [width, heads, $floordiv(n, n_stream), n_stream], [$get(q.nb, 1), $get(q.nb, 2), $floordiv($get(q.nb, 3), n_stream)]);
 steps = [$get(weights.nb, 1), $floordiv($get(weights.nb, 2), n_stream), $floordiv($get(weights.nb, 3), n_stream)];
 weights = graph.view(weights, [heads, $floordiv(n, n_stream), 1, n_stream], steps);
@@ -2803,7 +3259,14 @@ return graph.cont(graph.node("TOP_K", [best, ...$slice(scores.ne, 1, null, null)
 }
 function latent$narrow(b, mask, chosen) {
 let _, cells, closed, graph, ids, kind, n, n_kv, n_stream, opened, zeros;
-[graph, [n_kv, n, _, n_stream]] = [b.graph, mask.ne];
+{
+const $row = $items([b.graph, mask.ne]);
+graph = $row[0];
+n_kv = $row[1][0];
+n = $row[1][1];
+_ = $row[1][2];
+n_stream = $row[1][3];
+}
 closed = graph.like("FILL", mask);
 cells = graph.view(closed, [1, n_kv, n, n_stream], [$get(closed.nb, 0), $get(closed.nb, 1), $get(closed.nb, 2)]);
 ids = graph.view(chosen, [$get(chosen.ne, 0), $get(chosen.ne, 1), n_stream, 1], [$get(chosen.nb, 1), $get(chosen.nb, 2), (n_stream * $get(chosen.nb, 3))]);
@@ -2839,7 +3302,12 @@ return [new compressed$Compressor("csa", "attn_compressor", layers$OVERLAPPING, 
 }
 function compressed$attend(b, x, il) {
 let compressor, graph, kv, low, n, n_groups, q, rank, shape, width, y;
-[graph, shape, n] = [b.graph, b.shape(il), b.n_tokens];
+{
+const $row = $items([b.graph, b.shape(il), b.n_tokens]);
+graph = $row[0];
+shape = $row[1];
+n = $row[2];
+}
 low = b.norm(b.linear("attn_q_a", x, il), "attn_q_a_norm", il);
 q = graph.reshape(b.linear("attn_q_b", low, il), shape.head_k, shape.n_head, n);
 q = compressed$_rope(b, graph.rms_norm(q));
@@ -2850,7 +3318,11 @@ compressed$_compress(b, x, compressor, il);
 }
 y = compressed$_attended(b, x, low, q, kv, il);
 y = compressed$_rope(b, graph.reshape(y, shape.head_k, shape.n_head, n), true);
-[n_groups, rank] = (function* () { for (const key of ["group_count", "lora_rank"]) { yield b.model.integer(("" + "attention.output_" + $str(key))); } })();
+{
+const $row = $items((function* () { for (const key of ["group_count", "lora_rank"]) { yield b.model.integer(("" + "attention.output_" + $str(key))); } })());
+n_groups = $row[0];
+rank = $row[1];
+}
 width = ($floordiv(shape.n_head, n_groups) * shape.head_k);
 y = graph.permute(graph.reshape(y, width, n_groups, n), undefined, 0, 2, 1, 3);
 y = graph.mul_mat(b.weight("attn_output_a", il, [width, rank, n_groups]), y);
@@ -2862,14 +3334,27 @@ return b.graph.like(($truth(back) ? "ROPE_BACK" : "ROPE"), x, b.positions());
 }
 function compressed$_compress(b, x, c, il) {
 let before, blocks, each, everything, graph, joined, kept, kv, n, n_blocks, n_copies, n_kept, n_rows, overlaps, pairs, read, saved, score, scores, sizes, sources, states, table, turn, values, width, written, y;
-[graph, n, sizes] = [b.graph, b.n_tokens, $bound(b, "sizes")];
-[width, n_kept] = c.ne;
+{
+const $row = $items([b.graph, b.n_tokens, $bound(b, "sizes")]);
+graph = $row[0];
+n = $row[1];
+sizes = $row[2];
+}
+{
+const $row = $items(c.ne);
+width = $row[0];
+n_kept = $row[1];
+}
 overlaps = $eq(c.ratio, layers$OVERLAPPING);
 kv = b.linear(("" + $str(c.prefix) + "_kv"), x, il);
 score = b.linear(("" + $str(c.prefix) + "_gate"), x, il);
 table = b.weight(("" + $str(c.prefix) + "_ape"), il);
 score = graph.add(score, graph.get_rows(table, b.input(("" + "dsv4_" + $str(c.name) + "_state_pos"), tensor$I32, n)));
-[n_rows, n_blocks] = [(n_kept * sizes.n_stream), ($floordiv(n, c.ratio) + sizes.n_seqs)];
+{
+const $row = $items([(n_kept * sizes.n_stream), ($floordiv(n, c.ratio) + sizes.n_seqs)]);
+n_rows = $row[0];
+n_blocks = $row[1];
+}
 everything = (n_rows * sizes.n_states);
 states = $dict((() => { const $into = []; for (const which of ["kv", "score"]) { $into.push([which, b.stored(("" + $str(c.name) + "_" + $str(which)), il, tensor$F32, width, n_kept, (sizes.n_stream * sizes.n_states))]); } return $into; })());
 function rows(which) {
@@ -2878,7 +3363,11 @@ return graph.view($get(states, which), [width, everything], [$get($get(states, w
 function replaced(which, of, what, n_ids) {
 let ids, source, target;
 ids = (function* () { for (const end of ["src", "dst"]) { yield b.input(("" + "dsv4_" + $str(c.name) + "_state_" + $str(what) + "_" + $str(end) + "_idxs"), tensor$I32, n_ids); } })();
-[source, target] = ids;
+{
+const $row = $items(ids);
+source = $row[0];
+target = $row[1];
+}
 return graph.set_rows(rows(which), graph.get_rows(of, source), target);
 }
 pairs = $dict([["kv", kv], ["score", score]]);
@@ -2886,10 +3375,14 @@ before = $dict((() => { const $into = []; for (const which of pairs) { $into.pus
 if ((sizes.n_states > 1)) {
 before = $dict((() => { const $into = []; for (const which of pairs) { $into.push([which, replaced(which, $get(before, which), "restore", n_rows)]); } return $into; })());
 }
-sources = (() => { const $into = []; for (const [which, new$] of pairs.items()) { $into.push(graph.concat(graph.view($get(before, which), [width, n_rows], [$get($get(before, which).nb, 1)]), new$, 1)); } return $into; })();
+sources = (() => { const $into = []; for (const $row of pairs.items()) { const which = $row[0], new$ = $row[1]; $into.push(graph.concat(graph.view($get(before, which), [width, n_rows], [$get($get(before, which).nb, 1)]), new$, 1)); } return $into; })();
 read = b.input(("" + "dsv4_" + $str(c.name) + "_state_read_idxs"), tensor$I32, ((($truth(overlaps) ? 2 : 1) * c.ratio) * n_blocks));
 blocks = ($truth(overlaps) ? compressed$_overlapping : compressed$_apart)(b, sources, read, c, n_blocks);
-[values, scores] = (function* () { for (const each of blocks) { yield graph.cont(graph.permute(each, undefined, 1, 0, 2, 3)); } })();
+{
+const $row = $items((function* () { for (const each of blocks) { yield graph.cont(graph.permute(each, undefined, 1, 0, 2, 3)); } })());
+values = $row[0];
+scores = $row[1];
+}
 y = graph.mul(values, graph.like("SOFT_MAX", scores));
 y = graph.node("SUM_ROWS", [1, ...$slice(y.ne, 1, null, null)], undefined, y);
 y = b.norm(graph.cont(graph.permute(y, undefined, 1, 0, 2, 3)), ("" + $str(c.prefix) + "_norm"), il);
@@ -2901,12 +3394,12 @@ written = b.input(("" + "dsv4_" + $str(c.name) + "_state_write_idxs"), tensor$I6
 attention$store(b, y, compressed$_cache(b, c.name, c.ratio, c.width, il), written);
 if ((sizes.n_states > 1)) {
 n_copies = ((sizes.n_states - 1) * n_rows);
-joined = $dict((() => { const $into = []; for (const [which, new$] of pairs.items()) { $into.push([which, graph.concat($get(before, which), new$, 1)]); } return $into; })());
+joined = $dict((() => { const $into = []; for (const $row of pairs.items()) { const which = $row[0], new$ = $row[1]; $into.push([which, graph.concat($get(before, which), new$, 1)]); } return $into; })());
 for (saved of (() => { const $into = []; for (const each of pairs) { $into.push(replaced(each, $get(joined, each), "snapshot", n_copies)); } return $into; })()) {
 graph.expand(saved);
 }
 }
-kept = (() => { const $into = []; for (const [each, new$] of pairs.items()) { $into.push(replaced(each, new$, "persist", $min(n, n_rows))); } return $into; })();
+kept = (() => { const $into = []; for (const $row of pairs.items()) { const each = $row[0], new$ = $row[1]; $into.push(replaced(each, new$, "persist", $min(n, n_rows))); } return $into; })();
 for (each of kept) {
 graph.expand(each);
 }
@@ -2918,14 +3411,22 @@ return (() => { const $into = []; for (const source of sources) { $into.push(gra
 }
 function compressed$_overlapping(b, sources, read, c, n_blocks) {
 let empty, first, found, graph, halves, n_read, padded, rows, second, source;
-[graph, n_read] = [b.graph, (c.ratio * n_blocks)];
+{
+const $row = $items([b.graph, (c.ratio * n_blocks)]);
+graph = $row[0];
+n_read = $row[1];
+}
 found = [];
 for (source of sources) {
 empty = graph.scale(graph.view(source, [$get(source.ne, 0)]));
 padded = graph.concat(source, graph.reshape(empty, $get(source.ne, 0), 1), 1);
 rows = graph.get_rows(padded, read);
 halves = (() => { const $into = []; for (const at of [0, $add((n_read * $get(rows.nb, 1)), (4 * c.width))]) { $into.push(graph.cont(graph.view(rows, [c.width, n_read], [$get(rows.nb, 1)], at))); } return $into; })();
-[first, second] = (function* () { for (const half of halves) { yield graph.reshape(half, c.width, c.ratio, n_blocks); } })();
+{
+const $row = $items((function* () { for (const half of halves) { yield graph.reshape(half, c.width, c.ratio, n_blocks); } })());
+first = $row[0];
+second = $row[1];
+}
 $list.append(found, graph.concat(first, second, 1));
 }
 return found;
@@ -2953,7 +3454,12 @@ return b.graph.view(cache, [$get(cache.ne, 0), 1, ...$slice(cache.ne, 1, 3, null
 }
 function compressed$_attended(b, x, low, q, kv, il) {
 let chosen, graph, k, mask, mask_kind, more, name, old, ratio, recent, sinks, turn, width, y;
-[graph, ratio, width] = [b.graph, b.shape(il).compress_ratio, b.shape(il).head_k];
+{
+const $row = $items([b.graph, b.shape(il).compress_ratio, b.shape(il).head_k]);
+graph = $row[0];
+ratio = $row[1];
+width = $row[2];
+}
 sinks = b.weight("attn_sinks", il);
 mask_kind = ($truth($bound(b, "cache").flash_attn) ? tensor$F16 : tensor$F32);
 chosen = null;
@@ -2962,7 +3468,11 @@ chosen = compressed$_chosen(b, x, low, il);
 }
 turn = compressed$_rotation(b, "raw", width);
 if ($truth(turn)) {
-[q, kv] = [attention$hadamard(b, q, turn), attention$hadamard(b, kv, turn)];
+{
+const $row = $items([attention$hadamard(b, q, turn), attention$hadamard(b, kv, turn)]);
+q = $row[0];
+kv = $row[1];
+}
 }
 graph.expand(q);
 graph.expand(kv);
@@ -2989,7 +3499,12 @@ return b.input(name, quant, cells, $floordiv(b.n_tokens, n_stream), 1, n_stream)
 }
 function compressed$_chosen(b, x, low, il) {
 let graph, heads, k, mask, n, q, turn, weights, width;
-[graph, n, width] = [b.graph, b.n_tokens, b.shape(il).index_width];
+{
+const $row = $items([b.graph, b.n_tokens, b.shape(il).index_width]);
+graph = $row[0];
+n = $row[1];
+width = $row[2];
+}
 heads = b.model.integer("attention.indexer.head_count");
 q = graph.reshape(b.linear("indexer.attn_q_b", low, il), width, heads, n);
 turn = compressed$_rotation(b, "lid", width);
@@ -3013,8 +3528,20 @@ return graph.node("REPEAT", [$get(x.ne, 0), hyper$n_streams(b), $get(x.ne, 1)], 
 }
 function hyper$gather(b, x, part, il) {
 let _, after, base, before, graph, hc, mixes, mixing, n, nt, scale;
-[graph, n, [_, hc, nt, _]] = [b.graph, ("" + "hc_" + $str(part)), x.ne];
-[scale, base] = [b.weight(("" + $str(n) + "_scale"), il), b.weight(("" + $str(n) + "_base"), il)];
+{
+const $row = $items([b.graph, ("" + "hc_" + $str(part)), x.ne]);
+graph = $row[0];
+n = $row[1];
+_ = $row[2][0];
+hc = $row[2][1];
+nt = $row[2][2];
+_ = $row[2][3];
+}
+{
+const $row = $items([b.weight(("" + $str(n) + "_scale"), il), b.weight(("" + $str(n) + "_base"), il)]);
+scale = $row[0];
+base = $row[1];
+}
 mixes = hyper$mixtures(b, x, ("" + $str(n) + "_fn"), il);
 function share(i) {
 let own;
@@ -3022,7 +3549,11 @@ own = graph.view(mixes, [hc, nt], [$get(mixes.nb, 1)], ((4 * hc) * i));
 own = graph.mul(own, graph.view(scale, [1], [], (4 * i)));
 return graph.unary("SIGMOID", graph.add(own, graph.view(base, [hc], [], ((4 * hc) * i))));
 }
-[before, after] = [graph.scale(share(0)), graph.scale(share(1))];
+{
+const $row = $items([graph.scale(share(0)), graph.scale(share(1))]);
+before = $row[0];
+after = $row[1];
+}
 if ($in(hyper$COMB, b.unfused)) {
 mixing = hyper$_balanced(b, mixes, scale, base);
 }
@@ -3034,7 +3565,14 @@ return [hyper$_weighed(b, x, before, il), after, mixing];
 }
 function hyper$spread(b, y, streams, after, mixing, il) {
 let _, at, cur, graph, hc, mixed, n_embd, nt, of, out, share, stream, to;
-[graph, [n_embd, hc, nt, _]] = [b.graph, streams.ne];
+{
+const $row = $items([b.graph, streams.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
 if (!$in(hyper$POST, b.unfused)) {
 mixed = graph.node(hyper$POST, streams.ne, undefined, y, streams, after, mixing);
 $put(b.fused_layers, mixed, il);
@@ -3056,7 +3594,14 @@ return ($truth(out) ? out : streams);
 }
 function hyper$merge(b, cur) {
 let _, graph, hc, mixes, n, n_embd, rows, shares;
-[graph, [n_embd, hc, n, _]] = [b.graph, cur.ne];
+{
+const $row = $items([b.graph, cur.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+n = $row[1][2];
+_ = $row[1][3];
+}
 rows = b.output_rows(graph.reshape(cur, (n_embd * hc), n));
 cur = graph.reshape(rows, n_embd, hc, b.n_outputs);
 if (!$truth(b.has("output_hc_fn.weight"))) {
@@ -3068,7 +3613,14 @@ return hyper$_weighed(b, cur, graph.scale(shares), null);
 }
 function hyper$_mean(b, x) {
 let _, graph, hc, n_embd, nt, stream, streams, total;
-[graph, [n_embd, hc, nt, _]] = [b.graph, x.ne];
+{
+const $row = $items([b.graph, x.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
 streams = (() => { const $into = []; for (const i of $range(hc)) { $into.push(graph.view(x, [n_embd, nt], [$get(x.nb, 2)], (i * $get(x.nb, 1)))); } return $into; })();
 total = $get(streams, 0);
 for (stream of $slice(streams, 1, null, null)) {
@@ -3086,7 +3638,14 @@ return b.graph.mul_mat(b.weight(name, il), b.graph.rms_norm(flat));
 }
 function hyper$_weighed(b, x, shares, il) {
 let _, fused, graph, hc, i, n_embd, nt, part, share, stream, total;
-[graph, [n_embd, hc, nt, _]] = [b.graph, x.ne];
+{
+const $row = $items([b.graph, x.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
 if (((il != null) && !$in(hyper$PRE, b.unfused))) {
 fused = graph.node(hyper$PRE, [n_embd, nt], undefined, x, shares);
 $put(b.fused_layers, fused, il);
@@ -3103,7 +3662,12 @@ return ($truth(total) ? total : x);
 }
 function hyper$_balanced(b, mixes, scale, base) {
 let _, cur, graph, hc, least, nt;
-[graph, hc, nt] = [b.graph, hyper$n_streams(b), $get(mixes.ne, 1)];
+{
+const $row = $items([b.graph, hyper$n_streams(b), $get(mixes.ne, 1)]);
+graph = $row[0];
+hc = $row[1];
+nt = $row[2];
+}
 cur = graph.view(mixes, [(hc * hc), nt], [$get(mixes.nb, 1)], ((4 * 2) * hc));
 cur = graph.mul(cur, graph.view(scale, [1], [], (4 * 2)));
 cur = graph.add(cur, graph.view(base, [(hc * hc)], [], ((4 * 2) * hc)));
@@ -3126,7 +3690,7 @@ cur = by_columns(by_rows(cur));
 return cur;
 }
 const pooling$_MEAN = $get(config$POOLINGS, "mean");
-const pooling$_NAMES = $dict((() => { const $into = []; for (const [name, number] of config$POOLINGS.items()) { $into.push([number, name]); } return $into; })());
+const pooling$_NAMES = $dict((() => { const $into = []; for (const $row of config$POOLINGS.items()) { const name = $row[0], number = $row[1]; $into.push([number, name]); } return $into; })());
 const pooling$_HEAD = ["cls.weight", "cls.output.weight"];
 function pooling$resolve_pooling(config, model) {
 if (!$truth(config.embeddings)) {
@@ -3165,7 +3729,11 @@ graph.expand(y);
 }
 function pooling$_by_sequence(b, x) {
 let graph, n_seqs;
-[graph, n_seqs] = [b.graph, $bound(b, "sizes").n_seqs];
+{
+const $row = $items([b.graph, $bound(b, "sizes").n_seqs]);
+graph = $row[0];
+n_seqs = $row[1];
+}
 if ($truth(pooling$averages($or(b.pooling, () => "none"), b.model))) {
 return graph.mul_mat(graph.cont(graph.transpose(x)), b.input("mean", tensor$F32, b.n_tokens, n_seqs));
 }
@@ -3184,306 +3752,6 @@ if ($truth(b.has("cls.output.weight"))) {
 y = b.linear("cls.output", y);
 }
 return ($truth(b.rules.weighs_scores) ? graph.like("SOFT_MAX", y) : y);
-}
-const slices$REFUSED = $frozenset($set(["bailingmoe3", "bitnet", "deepseek2", "deepseek32", "dots3note", "falcon-h1", "gemma3n", "glm-dsa", "glm5-next", "granitehybrid", "grok", "hy_v4", "jamba", "kimi-k3", "kimi-linear", "mamba", "mamba2", "minicpm3", "minimax-01", "minimax-m2", "minimax-m3", "mistral4", "mpt", "nemotron_h", "nemotron_h_moe", "olmo2", "olmoe", "plamo2", "qwen3tts", "qwen4exp", "t5"]));
-const slices$WHOLE = ["hrm_text"];
-const slices$WHOLE_STATES = ["lfm2", "lfm2moe"];
-const slices$EFFICIENT = 128;
-class slices$Role {
-constructor(name, axis, pieces, like = []) {
-this.name = name;
-this.axis = axis;
-this.pieces = pieces;
-this.like = like;
-}
-}
-$dataclass(slices$Role, ["name", "axis", "pieces", "like"], true);
-const slices$_ATTENTION = ["attn_output.weight", "ssm_out.weight"];
-const slices$_RECURRENT = ["ssm_out.weight"];
-const slices$_FEED_FORWARD = ["ffn_down.weight", "ffn_down_exps.weight"];
-const slices$ROLES = [new slices$Role("attn_q\\.weight", 1, "query", slices$_ATTENTION), new slices$Role("attn_k\\.weight", 1, "key", slices$_ATTENTION), new slices$Role("attn_v\\.weight", 1, "value", slices$_ATTENTION), new slices$Role("attn_qkv\\.weight", 1, "fused", slices$_ATTENTION), new slices$Role("attn_q\\.bias", 0, "query", slices$_ATTENTION), new slices$Role("attn_k\\.bias", 0, "key", slices$_ATTENTION), new slices$Role("attn_v\\.bias", 0, "value", slices$_ATTENTION), new slices$Role("attn_qkv\\.bias", 0, "fused", slices$_ATTENTION), new slices$Role("attn_(q|k)_norm\\.weight", 1, "row", slices$_ATTENTION), new slices$Role("cache_k", 0, "key", slices$_ATTENTION), new slices$Role("cache_v", 0, "value", slices$_ATTENTION), new slices$Role("attn_sinks\\.weight", 0, "head", slices$_ATTENTION), new slices$Role("attn_output\\.weight", 0, "output"), new slices$Role("attn_gate\\.weight", 1, "gate", slices$_ATTENTION), new slices$Role("ssm_(dt\\.bias|a)", 0, "heads_of_state", slices$_RECURRENT), new slices$Role("ssm_(alpha|beta)\\.weight", 1, "heads_of_state", slices$_RECURRENT), new slices$Role("ssm_ba\\.weight", 1, "pairs_of_state", slices$_RECURRENT), new slices$Role("cache_r", 0, "conv_state", slices$_RECURRENT), new slices$Role("cache_s", 0, "ssm_state", slices$_RECURRENT), new slices$Role("ssm_conv1d\\.weight", 1, "fused", slices$_RECURRENT), new slices$Role("ssm_out\\.weight", 0, "output"), new slices$Role("ffn_up(_exps)?\\.weight", 1, "up", slices$_FEED_FORWARD), new slices$Role("ffn_up(_exps)?\\.bias", 0, "up", slices$_FEED_FORWARD), new slices$Role("ffn_gate(_exps)?\\.weight", 1, "block", slices$_FEED_FORWARD), new slices$Role("ffn_gate(_exps)?\\.bias", 0, "block", slices$_FEED_FORWARD), new slices$Role("ffn_gate_up(_exps)?\\.weight", 1, "gate_up", slices$_FEED_FORWARD), new slices$Role("ffn_down(_exps)?\\.weight", 0, "block", slices$_FEED_FORWARD), new slices$Role("output\\.weight", 1, "row"), new slices$Role("output\\.bias", 0, "row")];
-const slices$_GROUPED = ["attn_output_a.weight"];
-const slices$_SHARED = ["ffn_down_shexp.weight"];
-const slices$ROLES_OF_GROUPS = [new slices$Role("attn_sinks\\.weight", 0, "group_heads", slices$_GROUPED), new slices$Role("attn_q_b\\.weight", 1, "group_queries", slices$_GROUPED), new slices$Role("attn_output_a\\.weight", 1, "group_rank"), new slices$Role("attn_output_b\\.weight", 0, "group_rank"), new slices$Role("ffn_(up|gate)_shexp\\.weight", 1, "block", slices$_SHARED), new slices$Role("ffn_down_shexp\\.weight", 0, "block"), ...(() => { const $into = []; for (const role of slices$ROLES) { if ($truth($string.startswith(role.name, "ffn_"))) { $into.push(role); } } return $into; })()];
-function slices$_compiled(roles) {
-return $tuple((() => { const $into = []; for (const role of roles) { $into.push([$re.compile(("" + "(" + $str(role.name) + ")$")), role]); } return $into; })());
-}
-const slices$_PATTERNS = slices$_compiled(slices$ROLES);
-const slices$_PATTERNS_OF_GROUPS = slices$_compiled(slices$ROLES_OF_GROUPS);
-class slices$Slices {
-constructor(model, hparams, n_cards, tensor_split = null) {
-const self = this;
-let before, kinds, looped, n_layer, recurrent, said;
-[self._model, self._hparams, self._n_cards] = [model, hparams, n_cards];
-said = $tuple($or(tensor_split, () => []));
-self._shares = [...$map(placement$float32, said), ...$repeat([0.0], (n_cards - $len(said)))];
-self._n_ff = model.per_layer("feed_forward_length", 0);
-n_layer = layers$n_decoding(model);
-recurrent = [...layers$recurrent_layers(model), ...$repeat([false], $sub(model.n_layer, n_layer))];
-kinds = [...$zip(recurrent, layers$windowed_layers(model, model.n_layer), new $Named({strict: true}))];
-looped = (() => { const $into = []; for (const _ of $range(hparams.n_loops)) { for (const kind of kinds) { $into.push(kind); } } return $into; })();
-kinds = [...looped, [false, false]];
-self._layers = hparams.layers;
-if ($truth(hparams.router)) {
-self._layers = $extended(self._layers, [hparams.router]);
-}
-if (($len(hparams.layers) < $add(n_layer, layers$n_predicting(model)))) {
-self._layers = $extended(self._layers, $slice(hparams$resolve_head(model).layers, $len(hparams.layers), null, null));
-}
-before = (function* () { for (const [il, kind] of $enumerate(kinds)) { yield $sum((() => { const $into = []; for (const each of $slice(kinds, null, il, null)) { $into.push($eq(each, kind)); } return $into; })()); } })();
-self._turns = (() => { const $into = []; for (const n of before) { $into.push($mod(n, n_cards)); } return $into; })();
-self._last_turn = $mod(n_layer, n_cards);
-}
-tensor(name) {
-const self = this;
-let counts, full, il, info, own, role;
-info = $get(self._model.tensors, name);
-[il, full] = [placement$layer_of(name), tensor$shape(info.ne)];
-own = ((il == null) ? name : $get($string.split(name, ".", 2), 2));
-role = self._role_of(own);
-if (((role == null) || ($get(full, role.axis) === 1))) {
-return $repeat([full], self._n_cards);
-}
-counts = self._cut(role, il, $get(full, role.axis), info.quant.block);
-return $tuple((() => { const $into = []; for (const n of counts) { $into.push(tensor$shape($tuple((() => { const $into = []; for (const [axis, ne] of $enumerate(full)) { $into.push(($eq(axis, role.axis) ? n : ne)); } return $into; })()))); } return $into; })());
-}
-cache(name, il, width) {
-const self = this;
-let is_whole;
-is_whole = ($in(name, ["cache_r", "cache_s"]) && $in(self._model.arch, slices$WHOLE_STATES));
-return $tuple(self._cut(($truth(is_whole) ? null : self._role_of(name)), il, width, 1));
-}
-*faults(placement) {
-const self = this;
-let fault, hparams, il, name, needed, own, routers, tensors, there;
-if ($in(self._model.arch, slices$WHOLE)) {
-return null;
-}
-[tensors, hparams] = [self._model.tensors, self._hparams];
-there = $set((() => { const $into = []; for (const name of tensors) { if ($truth(placement$is_loaded(name, hparams))) { $into.push(name); } } return $into; })());
-for (name of $sorted(there, new $Named({key: ((name) => [$or(placement$layer_of(name), () => 0), name])}))) {
-il = placement$layer_of(name);
-if (((il == null) || !$truth($string.startswith(name, "blk.")) || !$eq(placement.weight(name), placement$META))) {
-continue;
-}
-own = $string.removeprefix(name, ("" + "blk." + $str(il) + "."));
-if ($truth((fault = self._fault(own, il, there)))) {
-yield fault;
-return null;
-}
-}
-routers = ($truth(hparams.router) ? [$len(hparams.layers)] : []);
-for (il of [...hparams.running, ...routers]) {
-needed = self._tells_cache(il, $get(self._layers, il), there);
-if (($truth(needed) && $eq(placement.cache(il), placement$META))) {
-yield ("" + "the cache of layer " + $str(il) + " has no " + $str(needed) + " to be cut by");
-return null;
-}
-}
-}
-_tells_cache(il, layer, there) {
-const self = this;
-let is_whole, keeps, name, needed;
-name = ($truth(layer.is_recurrent) ? "cache_s" : "cache_k");
-is_whole = $and(layer.is_recurrent, () => $in(self._model.arch, slices$WHOLE_STATES));
-keeps = $or(layer.is_recurrent, () => $and(layer.has_attention, () => self._hparams.has_cache));
-if ((!$truth(keeps) || $truth(is_whole) || (self._role_of(name) == null))) {
-return "";
-}
-needed = ($truth(layer.is_recurrent) ? "ssm_out.weight" : "attn_output.weight");
-return ($in(("" + "blk." + $str(il) + "." + $str(needed)), there) ? "" : needed);
-}
-_fault(own, il, there) {
-const self = this;
-let info, is_one_block, layer, prefix, role, width;
-[role, layer, prefix] = [self._role_of(own), $get(self._layers, il), ("" + "blk." + $str(il) + ".")];
-info = $get(self._model.tensors, $add(prefix, own));
-if (($truth($string.endswith(own, "_norm.bias")) && $truth($string.startswith(own, "attn_")) && ($len(info.ne) > 1))) {
-return ("" + $str(prefix) + $str(own) + " has a row for each head and is not cut as they are");
-}
-if ((role == null)) {
-return null;
-}
-if (($truth($bound(role, "like")) && !(() => { for (const like of $bound(role, "like")) { if ($in($add(prefix, like), there)) return true; } return false; })())) {
-return ("" + $str(prefix) + $str(own) + " has no " + $str($get($bound(role, "like"), 0)) + " to be cut by");
-}
-if (((own === "attn_output.weight") && !$truth(layer.n_head_kv) && !$truth(layer.is_recurrent))) {
-return ("" + "layer " + $str(il) + " has no KV heads to cut its output by");
-}
-width = (2 * self._model.integer("expert_feed_forward_length", 0));
-if (((role.pieces === "gate_up") && !$eq($get(info.ne, 1), width))) {
-return ("" + $str(prefix) + $str(own) + " is not twice as wide as expert_feed_forward_length says");
-}
-is_one_block = ((role.axis === 0) && ($eq($get(info.ne, 0), info.quant.block) && (info.quant.block > 1)));
-if (($truth(is_one_block) && (() => { for (const ne of self.tensor($add(prefix, own))) { if ($in(0, ne)) return true; } return false; })())) {
-return ("" + "a card gets nothing of " + $str(prefix) + $str(own) + ", whose rows are one block each");
-}
-return null;
-}
-_role_of(name) {
-const self = this;
-let is_grouped;
-if ($in(self._model.arch, slices$WHOLE)) {
-return null;
-}
-is_grouped = (self._hparams.family.graph.attention === "compressed");
-return slices$_role(name, ($truth(is_grouped) ? slices$_PATTERNS_OF_GROUPS : slices$_PATTERNS));
-}
-get torn_layer() {
-const self = this;
-let il, layer, own, shares;
-for ([il, layer] of $enumerate(self._hparams.layers)) {
-own = layer.cache_layer;
-if (($truth(layer.has_attention) && !$eq(own, il))) {
-shares = (function* () { for (const each of [il, own]) { yield self.cache("cache_k", each, layer.k_width); } })();
-if (($len($set(shares)) > 1)) {
-return il;
-}
-}
-}
-return null;
-}
-runs_beside_cache(il) {
-const self = this;
-let layer, queries;
-layer = $get(self._hparams.layers, il);
-if (($truth(layer.is_recurrent) || $in(("" + "blk." + $str(il) + ".attn_qkv.weight"), self._model.tensors))) {
-return false;
-}
-queries = self._cut(slices$_role("attn_q.weight"), il, (layer.n_head * layer.head_k), 1);
-return (() => { for (const n of queries) { if (!($mod(n, (layer.n_head_kv * layer.head_k)) === 0)) return false; } return true; })();
-}
-_cut(role, il, extent, block) {
-const self = this;
-let card, found, info, like, n, n_times, piece, share, turn;
-if ((role == null)) {
-return $repeat([extent], self._n_cards);
-}
-for (like of $bound(role, "like")) {
-info = self._model.tensors.get(("" + "blk." + $str(il) + "." + $str(like)));
-if ((info != null)) {
-block = info.quant.block;
-break;
-}
-}
-turn = ((il == null) ? self._last_turn : $get(self._turns, il));
-found = $repeat([0], self._n_cards);
-for ([n, n_times, piece] of self._segments(role, $or(il, () => 0), extent, block)) {
-for ([card, share] of $enumerate(self._divided(n, piece, turn))) {
-$put(found, card, $extended($get(found, card), (n_times * share)));
-}
-}
-return found;
-}
-_divided(n, piece, turn) {
-const self = this;
-let card, cards, found, high, j, low, sums;
-cards = (() => { const $into = []; for (const j of $range(self._n_cards)) { $into.push($mod($add(j, turn), self._n_cards)); } return $into; })();
-sums = [];
-for (card of cards) {
-$list.append(sums, placement$float32($add(($truth(sums) ? $get(sums, (-1)) : 0.0), $get(self._shares, card))));
-}
-[found, low] = [$repeat([0], self._n_cards), 0];
-for ([j, card] of $enumerate(cards)) {
-if ($eq(j, (self._n_cards - 1))) {
-high = n;
-}
-else {
-if ($truth($get(sums, (-1)))) {
-high = slices$_rounded($int(placement$float32((placement$float32((placement$float32(n) * $get(sums, j))) / $get(sums, (-1))))), piece);
-}
-else {
-high = slices$_rounded($floordiv((n * (j + 1)), self._n_cards), piece);
-}
-}
-$put(found, card, $sub(high, low));
-low = high;
-}
-return found;
-}
-_segments(role, il, extent, block) {
-const self = this;
-let efficient, halves, layer, n_groups, n_heads, rank, sizes, ssm;
-[layer, ssm] = [$get(self._layers, il), self._hparams.ssm];
-efficient = $math.lcm(block, slices$EFFICIENT);
-if ((role.pieces === "up")) {
-halves = ($eq(extent, (2 * $get(self._n_ff, il))) ? 2 : 1);
-return [[$floordiv(extent, halves), halves, efficient]];
-}
-if ((role.pieces === "gate_up")) {
-return [[$floordiv(extent, 2), 2, efficient]];
-}
-if ((role.pieces === "block")) {
-return [[extent, 1, efficient]];
-}
-if ((role.pieces === "row")) {
-return [[extent, 1, 1]];
-}
-if ($truth($string.startswith(role.pieces, "group"))) {
-n_groups = $max(self._model.integer("attention.output_group_count", 1), 1);
-n_heads = $floordiv(layer.n_head, n_groups);
-sizes = $dict([["group_heads", n_heads], ["group_queries", (n_heads * layer.head_k)]]);
-rank = self._model.integer("attention.output_lora_rank", 1);
-return [[extent, 1, sizes.get(role.pieces, rank)]];
-}
-if (($truth(layer.is_recurrent) && (ssm != null) && $truth(ssm.state))) {
-return self._of_state(role.pieces, ssm, extent, $math.lcm(efficient, ssm.state));
-}
-return self._of_heads(role.pieces, layer, extent, block);
-}
-_of_heads(pieces, layer, extent, block) {
-const self = this;
-let efficient, gated, key, n_heads, n_query, n_shared, query, sizes, value, width;
-n_shared = $floordiv(layer.n_head, $max(layer.n_head_kv, 1));
-width = (n_shared * layer.head_k);
-if ((!$truth(layer.n_head_kv) || !$truth(width))) {
-return [[extent, 1, 1]];
-}
-efficient = block;
-while (($lt(efficient, slices$EFFICIENT) && $lt((efficient * self._n_cards), width))) {
-efficient = (efficient * 2);
-}
-n_heads = $floordiv($math.lcm(width, efficient), layer.head_k);
-key = ($floordiv(n_heads, n_shared) * layer.head_k);
-value = ($floordiv(key, layer.head_k) * layer.head_v);
-query = (n_heads * layer.head_k);
-n_query = (layer.n_head * layer.head_k);
-if ((self._hparams.family.graph.attention === "gated")) {
-[n_query, gated] = [(2 * n_query), $math.lcm((2 * width), efficient)];
-}
-else {
-gated = query;
-}
-if ((pieces === "fused")) {
-return [[n_query, 1, gated], [layer.k_width, 1, key], [layer.v_width, 1, value]];
-}
-sizes = $dict([["query", gated], ["key", key], ["value", value], ["head", n_heads], ["gate", ($eq(extent, layer.n_head) ? n_heads : query)], ["output", (n_heads * layer.head_v)]]);
-return [[extent, 1, sizes.get(pieces, 1)]];
-}
-_of_state(pieces, ssm, extent, piece) {
-const self = this;
-let keys, less, more, n_inputs, values;
-if ((pieces === "pairs_of_state")) {
-return [[extent, 1, $floordiv((2 * piece), ssm.state)]];
-}
-[keys, values] = [(ssm.state * ssm.groups), (ssm.state * ssm.rank)];
-more = $dict([["conv_state", (ssm.conv_kernel - 1)], ["ssm_state", ssm.state]]).get(pieces, 1);
-less = ((pieces === "heads_of_state") ? ssm.state : 1);
-function run(n, n_times) {
-return [$floordiv((n * more), less), n_times, $floordiv((piece * more), less)];
-}
-n_inputs = ($in(pieces, ["fused", "conv_state"]) ? 2 : 0);
-if ($truth(self._hparams.family.graph.repeats_keys)) {
-return [run(keys, n_inputs), run(values, 1)];
-}
-return [run(keys, (n_inputs + $floordiv(ssm.rank, $max(ssm.groups, 1))))];
-}
-}
-function slices$_rounded(n, piece) {
-return (n - $mod(n, $max(piece, 1)));
-}
-function slices$_role(name, patterns = slices$_PATTERNS) {
-return (() => { for (const [pattern, role] of patterns) { if ($truth(pattern.match(name))) { return role; } } return null; })();
 }
 const inputs$INPUT_STEP = 256;
 const inputs$NO_DECODE = "embeddings are asked for: no token is decoded";
@@ -3572,7 +3840,7 @@ return "short";
 if ($gt(memory.busy_bytes, room_bytes)) {
 return "reads_disk";
 }
-most = $bound(memory, "most_bytes");
+most = memory.most_bytes;
 return (((most != null) && $le(most, room_bytes)) ? "holds" : "may_fill");
 }
 const trust$NEWEST_BUILD = 11549;
@@ -3648,7 +3916,7 @@ this.contexts = contexts;
 }
 get riders() {
 const self = this;
-return $dict((() => { const $into = []; for (const [name, devices] of self.contexts.items()) { if (!$eq(name, prediction$TARGET)) { $into.push([name, devices]); } } return $into; })());
+return $dict((() => { const $into = []; for (const $row of self.contexts.items()) { const name = $row[0], devices = $row[1]; if (!$eq(name, prediction$TARGET)) { $into.push([name, devices]); } } return $into; })());
 }
 }
 $dataclass(prediction$MemoryEstimate, ["devices", "exact_compute", "trust", "warnings", "contexts"], true);
@@ -3722,7 +3990,12 @@ class memory$MemoryModel {
 constructor(model, build = build$LATEST, cards = [], is_dry_run = false, is_head = false, adapters = [], lent = null, read = [], like = null, store = null) {
 const self = this;
 let graphs, whole;
-[self.model, self.cards, self._is_head] = [model, $tuple(cards), is_head];
+{
+const $row = $items([model, $tuple(cards), is_head]);
+self.model = $row[0];
+self.cards = $row[1];
+self._is_head = $row[2];
+}
 self._build = build;
 self._read = $tuple(read);
 whole = ($truth(lent) ? $dataclasses.replace(model, new $Named({tensors: $dict([...model.tensors.items(), ...lent.items()])})) : model);
@@ -3738,7 +4011,12 @@ self._setup = null;
 self._placements = $dict([]);
 self._counted = $dict([]);
 if (((like != null) && $truth(self._is_another_quantization_of(like)))) {
-[self._homes, self._cache_rows, self._states] = [like._homes, like._cache_rows, like._states];
+{
+const $row = $items([like._homes, like._cache_rows, like._states]);
+self._homes = $row[0];
+self._cache_rows = $row[1];
+self._states = $row[2];
+}
 }
 }
 _is_another_quantization_of(other) {
@@ -3751,7 +4029,12 @@ on(cards) {
 const self = this;
 let other;
 other = $copy.copy(self);
-[other.cards, other._setup, other._placements] = [$tuple(cards), null, $dict([])];
+{
+const $row = $items([$tuple(cards), null, $dict([])]);
+other.cards = $row[0];
+other._setup = $row[1];
+other._placements = $row[2];
+}
 return other;
 }
 get is_known() {
@@ -3770,7 +4053,7 @@ const self = this;
 let compute, refusals, setup, warnings;
 setup = self.setup(config);
 compute = self.compute_by_device(setup);
-refusals = (function* () { for (const [, sentence] of self.refusals(config, setup)) { yield sentence; } })();
+refusals = (function* () { for (const $row of self.refusals(config, setup)) { const sentence = $row[1]; yield sentence; } })();
 warnings = [...self._general_warnings(config), ...refusals, ...self._growth(setup, compute)];
 if (($truth(self.is_known) && !$truth(compute.is_exact))) {
 $list.append(warnings, "its graph is larger than any published model's and is not replayed: compute buffers follow the general rule");
@@ -3786,7 +4069,7 @@ return $get($bound(self, "_setup"), 1);
 }
 resolved(config, placement = null) {
 const self = this;
-let cache, fused, hparams, is_cut, is_open, n_cards, op, rule, setup;
+let cache, fused, hparams, is_cut, is_open, op, rule, setup;
 hparams = self.hparams(($truth(self.model.is_moe) ? config.n_expert_used : null));
 if (($truth(self._read) && (() => { for (const kind of config.spec_kinds) { if ($in(kind, speculation$READING)) return true; } return false; })())) {
 hparams = hparams$with_read_layers(hparams, self._read);
@@ -3795,8 +4078,8 @@ rule = hparams.family.graph.fuses_attention;
 fused = ((config.flash_attn !== "off") && (rule !== "never"));
 cache = new sizes$CacheTypes(ggml_types$quant(config.type_k), ggml_types$quant(config.type_v), fused, !$truth(fused));
 placement = $or(placement, () => self.placement(config));
-[n_cards, is_cut] = [$len(placement.cards), placement.is_cut];
-setup = new buffers$Setup(hparams, placement, sizes$resolve_sizes(config, hparams), cache, $and(config.op_offload, () => !$truth(is_cut)), pooling$resolve_pooling(config, self.model), undefined, ($truth(is_cut) ? new slices$Slices(self.model, hparams, n_cards, config.tensor_split) : null));
+is_cut = placement.is_cut;
+setup = new buffers$Setup(hparams, placement, sizes$resolve_sizes(config, hparams), cache, $and(config.op_offload, () => !$truth(is_cut)), pooling$resolve_pooling(config, self.model), undefined, self._slices(hparams, config, placement));
 is_open = $and((config.flash_attn === "auto"), () => fused, () => !$truth(cache.v.is_quantized), () => !$truth(is_cut));
 if (($truth(is_open) && !$truth(self._compute.fuses(setup, "FLASH_ATTN_EXT")))) {
 setup = $dataclasses.replace(setup, new $Named({cache: $dataclasses.replace(cache, new $Named({flash_attn: false}))}));
@@ -3809,6 +4092,13 @@ setup = $dataclasses.replace(setup, new $Named({unfused: $union(setup.unfused, $
 }
 }
 return setup;
+}
+_slices(hparams, config, placement) {
+const self = this;
+if (!$truth(placement.is_cut)) {
+return null;
+}
+return new slices$Slices(self.model, hparams, $len(placement.cards), config.tensor_split);
 }
 placement(config) {
 const self = this;
@@ -3823,7 +4113,7 @@ return $get(self._placements, knobs);
 compute(setup) {
 const self = this;
 let counted;
-counted = ($truth(self._counted) ? self._counted.get(memory$_count_key(setup)) : null);
+counted = ($truth($bound(self, "_counted")) ? $bound(self, "_counted").get(memory$_count_key(setup)) : null);
 if ((counted != null)) {
 return new buffers$ComputeBuffers($dict(counted), $dict(counted));
 }
@@ -3832,8 +4122,12 @@ return self._compute.buffers(setup);
 compute_by_device(setup) {
 const self = this;
 let found, host;
-[found, host] = [self.compute(setup), $bound($bound(setup, "placement"), "host")];
-return $dataclasses.replace(found, new $Named({bytes: $dict((() => { const $into = []; for (const [name, n] of found.bytes.items()) { $into.push([($eq(name, placement$CPU) ? host : name), n]); } return $into; })()), live_bytes: $dict((() => { const $into = []; for (const [name, n] of found.live_bytes.items()) { $into.push([($eq(name, placement$CPU) ? host : name), n]); } return $into; })())}));
+{
+const $row = $items([self.compute(setup), $bound($bound(setup, "placement"), "host")]);
+found = $row[0];
+host = $row[1];
+}
+return $dataclasses.replace(found, new $Named({bytes: $dict((() => { const $into = []; for (const $row of found.bytes.items()) { const name = $row[0], n = $row[1]; $into.push([($eq(name, placement$CPU) ? host : name), n]); } return $into; })()), live_bytes: $dict((() => { const $into = []; for (const $row of found.live_bytes.items()) { const name = $row[0], n = $row[1]; $into.push([($eq(name, placement$CPU) ? host : name), n]); } return $into; })())}));
 }
 fixed(setup) {
 const self = this;
@@ -3845,13 +4139,13 @@ let architecture, components, devices, names;
 components = self.fixed(setup);
 $put(components, "compute_bytes", $collections.Counter(compute.bytes));
 names = $dict.fromkeys([...$bound(setup, "placement").cards, $bound($bound(setup, "placement"), "host"), placement$CPU]);
-devices = $dict((() => { const $into = []; for (const name of names) { $into.push([name, $construct(prediction$DeviceMemory, $dict([...$dict((() => { const $into = []; for (const [component, by_device] of components.items()) { $into.push([component, $get(by_device, name)]); } return $into; })()).items()]))]); } return $into; })());
+devices = $dict((() => { const $into = []; for (const name of names) { $into.push([name, $construct(prediction$DeviceMemory, $dict([...$dict((() => { const $into = []; for (const $row of components.items()) { const component = $row[0], by_device = $row[1]; $into.push([component, $get(by_device, name)]); } return $into; })()).items()]))]); } return $into; })());
 architecture = self._architecture(setup, compute);
 return new prediction$MemoryEstimate(devices, (architecture === "exact"), new trust$Trust(architecture, undefined, undefined, undefined, undefined, self._is_counted(setup)), warnings);
 }
 _is_counted(setup) {
 const self = this;
-return ($bool(self._counted) && $in(memory$_count_key(setup), self._counted));
+return ($bool($bound(self, "_counted")) && $in(memory$_count_key(setup), $bound(self, "_counted")));
 }
 _architecture(setup, compute) {
 const self = this;
@@ -4004,7 +4298,9 @@ return (() => { for (const layer of $bound(setup, "hparams").layers) { if (($tru
 function* memory$_kept_on_host(model) {
 let _, decay, heads, info, name, scanning, state;
 scanning = $in(families$family_of(model.arch).recurrence.part, memory$SCANNING);
-for ([name, info] of model.tensors.items()) {
+for (const $row of model.tensors.items()) {
+name = $row[0];
+info = $row[1];
 if ($in(info.quant.name, backends$WITHOUT_KERNEL)) {
 yield name;
 }
@@ -4033,18 +4329,26 @@ return tensor$pad(n_bytes, backends$alignment(device));
 }
 function memory$weight_homes(model, setup) {
 let hparams, placement;
-[hparams, placement] = [$bound(setup, "hparams"), $bound(setup, "placement")];
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "placement")]);
+hparams = $row[0];
+placement = $row[1];
+}
 return (() => { const $into = []; for (const name of model.tensors) { if ($truth(placement$is_loaded(name, hparams))) { $into.push([name, $tuple(memory$homes(name, model, hparams, placement))]); } } return $into; })();
 }
 function memory$bytes_at_homes(model, setup, found) {
 let card, device, devices, info, key, known, n_bytes, name, ne, total;
 total = $collections.Counter();
 known = $dict([]);
-for ([name, devices] of found) {
+for (const $row of found) {
+name = $row[0];
+devices = $row[1];
 info = $get(model.tensors, name);
 for (device of devices) {
 if (($eq(device, placement$META) && $truth(setup.slices))) {
-for ([card, ne] of $zip($bound(setup, "placement").cards, setup.slices.tensor(name), new $Named({strict: true}))) {
+for (const $row of $zip($bound(setup, "placement").cards, setup.slices.tensor(name), new $Named({strict: true}))) {
+card = $row[0];
+ne = $row[1];
 n_bytes = (info.quant.row_bytes($get(ne, 0)) * $math.prod($slice(ne, 1, null, null)));
 $put(total, card, $extended($get(total, card), memory$padded_bytes(n_bytes, info.quant, $get(ne, 0), card)));
 }
@@ -4068,9 +4372,12 @@ return $set((() => { const $into = []; for (const il of $bound(setup, "hparams")
 }
 function memory$homes(name, model, hparams, placement) {
 let found, full_only, is_tied;
+if ($truth($string.startswith(name, "blk."))) {
+return $set([placement.weight(name)]);
+}
 if ($in(name, memory$_BY_LAYER)) {
 full_only = (hparams.family.rope.factors === "full");
-return $set((() => { const $into = []; for (const [il, layer] of $enumerate(hparams.layers)) { if (!($truth(full_only) && $truth(layer.is_swa))) { $into.push(placement.weight(name, il)); } } return $into; })());
+return $set((() => { const $into = []; for (const $row of $enumerate(hparams.layers)) { const il = $row[0], layer = $row[1]; if (!($truth(full_only) && $truth(layer.is_swa))) { $into.push(placement.weight(name, il)); } } return $into; })());
 }
 found = $set([placement.weight(name, placement$loaded_for(name, hparams.family.output_norm))]);
 is_tied = (!$in(hparams.family.head, ["none", "embedding", "lent"]) && !$in("output.weight", model.tensors));
@@ -4084,7 +4391,11 @@ return $collections.Counter(memory$_layer_rows(setup));
 }
 function* memory$_layer_rows(setup) {
 let cache, hparams, il, is_swa, layer, v_width;
-[hparams, cache] = [$bound(setup, "hparams"), $bound(setup, "cache")];
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "cache")]);
+hparams = $row[0];
+cache = $row[1];
+}
 yield* memory$_rows_beside(setup);
 for (is_swa of [false, true]) {
 for (il of hparams.cache_owners(is_swa)) {
@@ -4097,22 +4408,39 @@ yield* memory$_rows_of(setup, il, layer.k_width, v_width, is_swa);
 }
 function* memory$_rows_of(setup, il, k_width, v_width, is_swa) {
 let device, kind, name, share, width;
-for ([name, kind, width] of [["cache_k", $bound(setup, "cache").k, k_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
-for ([device, share] of memory$_holders(setup, name, il, width)) {
+for (const $row of [["cache_k", $bound(setup, "cache").k, k_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
+name = $row[0];
+kind = $row[1];
+width = $row[2];
+for (const $row of memory$_holders(setup, name, il, width)) {
+device = $row[0];
+share = $row[1];
 yield [is_swa, 0, kind, share, device];
 }
 }
 }
 function* memory$_rows_beside(setup) {
 let device, hparams, il, kind, layer, name, ratio, wanted, width;
-[hparams, kind] = [$bound(setup, "hparams"), $bound(setup, "cache").k];
-for ([il, layer] of $enumerate(hparams.layers)) {
-for ([device, width] of memory$_holders(setup, "cache_idx_v", il, layer.index_v_width)) {
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "cache").k]);
+hparams = $row[0];
+kind = $row[1];
+}
+for (const $row of $enumerate(hparams.layers)) {
+il = $row[0];
+layer = $row[1];
+for (const $row of memory$_holders(setup, "cache_idx_v", il, layer.index_v_width)) {
+device = $row[0];
+width = $row[1];
 yield [false, 0, $bound(setup, "cache").v, width, device];
 }
 ratio = layer.compress_ratio;
-for ([name, wanted] of [["cache_idx_k", layer.index_width], ["cache_k", ($truth(ratio) ? layer.k_width : 0)]]) {
-for ([device, width] of memory$_holders(setup, name, il, wanted)) {
+for (const $row of [["cache_idx_k", layer.index_width], ["cache_k", ($truth(ratio) ? layer.k_width : 0)]]) {
+name = $row[0];
+wanted = $row[1];
+for (const $row of memory$_holders(setup, name, il, wanted)) {
+device = $row[0];
+width = $row[1];
 yield [false, ratio, kind, width, device];
 }
 }
@@ -4127,7 +4455,11 @@ v_width = ($truth($bound(setup, "cache").transposes_v) ? hparams.v_width_max : r
 yield* memory$_rows_of(setup, hparams.n_layer, router.k_width, v_width, false);
 }
 if (($truth(hparams.family.caches_idle) && !$truth(hparams.is_head))) {
-[k_width, v_width] = [hparams.latent_width, ($truth(hparams.keeps_v) ? hparams.v_width_max : 0)];
+{
+const $row = $items([hparams.latent_width, ($truth(hparams.keeps_v) ? hparams.v_width_max : 0)]);
+k_width = $row[0];
+v_width = $row[1];
+}
 for (il of $range(hparams.n_layer, hparams.n_layer_all)) {
 yield* memory$_rows_of(setup, il, k_width, v_width, hparams.has_swa);
 }
@@ -4150,14 +4482,23 @@ yield [home, width];
 function memory$_bytes_of_rows(rows, sizes) {
 let layers, row, total;
 total = $collections.Counter();
-for ([row, layers] of rows.items()) {
+for (const $row of rows.items()) {
+row = $row[0];
+layers = $row[1];
 $put(total, $get(row, (-1)), $extended($get(total, $get(row, (-1))), (layers * memory$row_bytes(row, sizes))));
 }
 return total;
 }
 function memory$row_bytes(row, sizes) {
 let cells, device, is_swa, kind, ratio, width;
-[is_swa, ratio, kind, width, device] = row;
+{
+const $row = $items(row);
+is_swa = $row[0];
+ratio = $row[1];
+kind = $row[2];
+width = $row[3];
+device = $row[4];
+}
 cells = ($truth(is_swa) ? sizes.cells_swa : $bound(sizes, "cells"));
 cells = (($truth(ratio) ? sizes.compressed(ratio) : cells) * sizes.n_stream);
 return memory$padded_bytes((kind.row_bytes(width) * cells), kind, width, device);
@@ -4168,14 +4509,20 @@ return [$bound(setup, "placement").key, $bound(setup, "sizes"), $bound(setup, "c
 function memory$recurrent_bytes(setup) {
 let device, n_bytes, total;
 total = $collections.Counter();
-for ([device, n_bytes] of memory$_layer_states(setup)) {
+for (const $row of memory$_layer_states(setup)) {
+device = $row[0];
+n_bytes = $row[1];
 $put(total, device, $extended($get(total, device), n_bytes));
 }
 return total;
 }
 function memory$checkpoint_bytes(setup, n_tokens, swa_full) {
 let cells, hparams, n_recurrent, rows, ssm, states, widths;
-[hparams, ssm] = [$bound(setup, "hparams"), $bound(setup, "hparams").ssm];
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "hparams").ssm]);
+hparams = $row[0];
+ssm = $row[1];
+}
 n_recurrent = $sum((() => { const $into = []; for (const layer of hparams.layers) { $into.push(layer.is_recurrent); } return $into; })());
 states = ($truth(ssm) ? ((4 * n_recurrent) * $add(ssm.conv_state, ssm.ssm_state)) : 0);
 if (($truth(swa_full) || !$truth(hparams.has_swa))) {
@@ -4183,21 +4530,29 @@ return states;
 }
 cells = $min(n_tokens, hparams.n_swa);
 rows = (function* () { for (const row of memory$_layer_rows(setup)) { if ($truth($get(row, 0))) { yield row; } } })();
-widths = $sum((() => { const $into = []; for (const [, , kind, width, ] of rows) { $into.push(kind.row_bytes(width)); } return $into; })());
+widths = $sum((() => { const $into = []; for (const $row of rows) { const kind = $row[2], width = $row[3]; $into.push(kind.row_bytes(width)); } return $into; })());
 return $add(states, (cells * $add(memory$CELL_BYTES, widths)));
 }
 function* memory$_layer_states(setup) {
 let device, hparams, il, layer, n_bytes, name, rows, share, states, width;
 hparams = $bound(setup, "hparams");
-for ([il, layer] of $enumerate(hparams.layers)) {
+for (const $row of $enumerate(hparams.layers)) {
+il = $row[0];
+layer = $row[1];
 if ($in(il, hparams.ngram_layers)) {
-[device, width] = [$bound(setup, "placement").cache(il), hparams.ngram_state];
+{
+const $row = $items([$bound(setup, "placement").cache(il), hparams.ngram_state]);
+device = $row[0];
+width = $row[1];
+}
 n_bytes = (((4 * width) * $bound(setup, "sizes").n_seqs) * $bound(setup, "sizes").n_states);
 yield [device, tensor$pad(n_bytes, backends$alignment(device))];
 }
 for (states of compressed$compressor_states(layer)) {
 n_bytes = (((4 * $math.prod(states.ne)) * $bound(setup, "sizes").n_stream) * $bound(setup, "sizes").n_states);
-for ([device, share] of memory$_holders(setup, "dsv4_state", il, n_bytes)) {
+for (const $row of memory$_holders(setup, "dsv4_state", il, n_bytes)) {
+device = $row[0];
+share = $row[1];
 yield* (function* () { for (const _ of ["kv", "score"]) { yield [device, tensor$pad(share, backends$alignment(device))]; } })();
 }
 }
@@ -4206,8 +4561,12 @@ if ((hparams.ssm == null)) {
 throw new errors$ModelFileError(("" + "layer " + $str(il) + " is recurrent, and the file has no ssm.* metadata; is it complete?"));
 }
 rows = ($bound(setup, "sizes").n_seqs * $bound(setup, "sizes").n_states);
-for ([name, width] of [["cache_r", hparams.ssm.conv_state], ["cache_s", hparams.ssm.ssm_state]]) {
-for ([device, share] of memory$_holders(setup, name, il, width)) {
+for (const $row of [["cache_r", hparams.ssm.conv_state], ["cache_s", hparams.ssm.ssm_state]]) {
+name = $row[0];
+width = $row[1];
+for (const $row of memory$_holders(setup, name, il, width)) {
+device = $row[0];
+share = $row[1];
 yield [device, tensor$pad(((4 * share) * rows), backends$alignment(device))];
 }
 }
@@ -4218,7 +4577,11 @@ const adapters$_LATENT = "attn_kv_a_mqa.weight";
 class adapters$Adapters {
 constructor(adapters, model) {
 const self = this;
-[self.adapters, self._model] = [$tuple(adapters), model];
+{
+const $row = $items([$tuple(adapters), model]);
+self.adapters = $row[0];
+self._model = $row[1];
+}
 self._weights = $dict([]);
 }
 get is_exact() {
@@ -4234,7 +4597,9 @@ key = $bound(setup, "placement").key;
 if (!$in(key, self._weights)) {
 total = $collections.Counter();
 for (adapter of self.adapters) {
-for ([name, pair] of adapter.pairs.items()) {
+for (const $row of adapter.pairs.items()) {
+name = $row[0];
+pair = $row[1];
 home = $bound(setup, "placement").weight(name);
 for (device of ($eq(home, placement$META) ? $bound(setup, "placement").cards : [home])) {
 $put(total, device, $extended($get(total, device), $sum((() => { const $into = []; for (const each of [pair.a, pair.b]) { $into.push(memory$allocated_bytes(each, device)); } return $into; })())));
@@ -4279,8 +4644,12 @@ varied = $dict([...values.items(), [name, ($get(values, name) * (1 + posterior$S
 $list.append(slopes, ($sub($math.log(seconds(varied)), at) / $math.log((1 + posterior$STEP))));
 }
 variance = (($get(posterior.noise_sd, test)) ** (2));
-for ([i, row] of $enumerate(posterior.covariance)) {
-for ([j, shared] of $enumerate(row)) {
+for (const $row of $enumerate(posterior.covariance)) {
+i = $row[0];
+row = $row[1];
+for (const $row of $enumerate(row)) {
+j = $row[0];
+shared = $row[1];
 variance = $extended(variance, (($get(slopes, i) * shared) * $get(slopes, j)));
 }
 }
@@ -4371,7 +4740,11 @@ return new card$CardTraits(gpu.name, generation, gpu.bandwidth_bytes_per_s, gpu.
 }
 function card$fused_share(build_year) {
 let end, start;
-[start, end] = card$FUSION_BUILDS;
+{
+const $row = $items(card$FUSION_BUILDS);
+start = $row[0];
+end = $row[1];
+}
 return $min($max(($sub(build_year, start) / $sub(end, start)), 0.0), 1.0);
 }
 function card$_is_consumer(name) {
@@ -4408,7 +4781,7 @@ let through;
 if ((card$card_facts(gpu).generation !== "Hopper")) {
 return 0;
 }
-through = (() => { for (const [, through] of overhead$_needs(spec, config, gpu, overhead$_n_tokens(config))) { if ($truth(through)) return true; } return false; })();
+through = (() => { for (const $row of overhead$_needs(spec, config, gpu, overhead$_n_tokens(config))) { const through = $row[1]; if ($truth(through)) return true; } return false; })();
 return ($truth(through) ? $round($get(coefficients, "memory.cublas_bytes")) : 0);
 }
 function overhead$resident_threads(gpu) {
@@ -4423,8 +4796,8 @@ return (gpu.sm_count * ($truth(is_narrow) ? 1536 : 2048));
 function overhead$pool_bytes(spec, config, gpu) {
 let largest, needs, workspace;
 needs = $list(overhead$_needs(spec, config, gpu, overhead$_n_tokens(config)));
-largest = $max((() => { const $into = []; for (const [need, ] of needs) { $into.push(need); } return $into; })(), new $Named({default: 0.0}));
-workspace = ((() => { for (const [, through] of needs) { if ($truth(through)) return true; } return false; })() ? overhead$workspace_bytes(gpu) : 0);
+largest = $max((() => { const $into = []; for (const $row of needs) { const need = $row[0]; $into.push(need); } return $into; })(), new $Named({default: 0.0}));
+workspace = ((() => { for (const $row of needs) { const through = $row[1]; if ($truth(through)) return true; } return false; })() ? overhead$workspace_bytes(gpu) : 0);
 return $add(workspace, ((-$floordiv((-$int(largest)), overhead$POOL_PIECE)) * overhead$POOL_PIECE));
 }
 const overhead$SUMMED = ["attn_output.weight", "ssm_out.weight", "ffn_down.weight", "ffn_down_exps.weight"];
@@ -4432,7 +4805,10 @@ const overhead$PAIR_STAGING_BYTES = (32 * units$MIB);
 function overhead$exchange_bytes(spec, config, gpu) {
 let largest, n_cards, n_used, placement, rows, staging;
 n_cards = config.n_devices;
-if (((config.split_mode !== "tensor") || (n_cards < 2) || $in(spec.arch, slices$WHOLE))) {
+if (((config.split_mode !== "tensor") || (n_cards < 2))) {
+return 0;
+}
+if ($in(spec.arch, slices$WHOLE)) {
 return 0;
 }
 n_used = $or(config.n_expert_used, () => spec.n_expert_used);
@@ -4461,11 +4837,15 @@ let dense, experts, kind, n_used, name, tensor;
 n_used = $or(config.n_expert_used, () => spec.n_expert_used);
 dense = $dict([]);
 experts = $dict([]);
-for ([name, tensor] of spec.tensors.items()) {
+for (tensor of spec.tensor_kinds) {
+{
+const $row = $items([tensor.name, [tensor.quant.name, tensor.ne]]);
+name = $row[0];
+kind = $row[1];
+}
 if ((($len(tensor.ne) < 2) || !$truth($string.startswith(name, "blk.")) || !$truth($string.endswith(name, ".weight")))) {
 continue;
 }
-kind = [tensor.quant.name, tensor.ne];
 if ($in("_exps.", name)) {
 $put(experts, kind, tensor);
 }
@@ -4495,7 +4875,11 @@ yield [overhead$_plain_attention(spec, config, n), true];
 }
 function overhead$_dense_product(tensor, gpu, n) {
 let channels, inner, result, rows;
-[inner, rows] = [$get(tensor.ne, 0), $get(tensor.ne, 1)];
+{
+const $row = $items([$get(tensor.ne, 0), $get(tensor.ne, 1)]);
+inner = $row[0];
+rows = $row[1];
+}
 if ($truth(tensor.quant.is_quantized)) {
 if ($truth(overhead$_has_quantized_kernels(gpu))) {
 return [$add(overhead$_activations(tensor, gpu, n), overhead$_fixup(rows, n, 1, gpu)), false];
@@ -4511,7 +4895,12 @@ return [$add((((2.0 * n) * inner) * channels), result), true];
 }
 function overhead$_expert_product(tensor, gpu, n, n_used) {
 let indices, inner, n_expert, rows, sorted_rows;
-[inner, rows, n_expert] = [$get(tensor.ne, 0), $get(tensor.ne, 1), $get(tensor.ne, (-1))];
+{
+const $row = $items([$get(tensor.ne, 0), $get(tensor.ne, 1), $get(tensor.ne, (-1))]);
+inner = $row[0];
+rows = $row[1];
+n_expert = $row[2];
+}
 sorted_rows = (n * n_used);
 indices = $add((8.0 * sorted_rows), (4.0 * (n_expert + 1)));
 if ($truth(tensor.quant.is_quantized)) {
@@ -4571,12 +4960,16 @@ let n_trunk;
 self.model = model;
 self._memory = new memory$MemoryModel(model, build, undefined, is_dry_run, true);
 n_trunk = layers$n_decoding(model);
-self._blocks = $dataclasses.replace(model, new $Named({tensors: $dict((() => { const $into = []; for (const [name, info] of model.tensors.items()) { if ($ge($or(placement$layer_of(name), () => 0), n_trunk)) { $into.push([name, info]); } } return $into; })())}));
+self._blocks = $dataclasses.replace(model, new $Named({tensors: $dict((() => { const $into = []; for (const $row of model.tensors.items()) { const name = $row[0], info = $row[1]; if ($ge($or(placement$layer_of(name), () => 0), n_trunk)) { $into.push([name, info]); } } return $into; })())}));
 }
 fixed_bytes(config, setup, cards) {
 const self = this;
 let at, own, taken, where;
-[own, at] = [self._setup(config, setup), draft$draft_config(config)];
+{
+const $row = $items([self._setup(config, setup), draft$draft_config(config)]);
+own = $row[0];
+at = $row[1];
+}
 where = $set((() => { const $into = []; for (const il of $bound(own, "hparams").running) { $into.push($bound(own, "placement").layer(il)); } return $into; })());
 taken = $dict((() => { const $into = []; for (const card of cards) { if (($truth(card.spec) && ($truth($bound(own, "placement").is_cut) || $in(card.device, where)))) { $into.push([card.device, draft$_run_bytes(self._blocks, at, card.spec)]); } } return $into; })());
 return $dict([...self._memory.fixed(own).items(), ["overhead_bytes", taken]]);
@@ -4619,21 +5012,29 @@ return $add($add(host_memory$SERVER_BYTES, (host_memory$TOKEN_BYTES * n_vocab)),
 }
 function host_memory$host_memory(memory, config, process_bytes, checkpoint_bytes, is_integrated = false) {
 let beside, cache_ram, is_mapped, mapped, parts, read, weights;
-parts = (() => { const $into = []; for (const [name, part] of memory.devices.items()) { if (!$truth(prediction$is_card(name))) { $into.push(part); } } return $into; })();
-[weights, beside] = [$sum((() => { const $into = []; for (const part of parts) { $into.push(part.weights_bytes); } return $into; })()), host_memory$draft_bytes(memory)];
-read = $sum((() => { const $into = []; for (const rider of host_memory$_READ) { for (const [name, part] of memory.contexts.get(rider, $dict([])).items()) { if (!$truth(prediction$is_card(name))) { $into.push(part.weights_bytes); } } } return $into; })());
+parts = (() => { const $into = []; for (const $row of memory.devices.items()) { const name = $row[0], part = $row[1]; if (!$truth(prediction$is_card(name))) { $into.push(part); } } return $into; })();
+{
+const $row = $items([$sum((() => { const $into = []; for (const part of parts) { $into.push(part.weights_bytes); } return $into; })()), host_memory$draft_bytes(memory)]);
+weights = $row[0];
+beside = $row[1];
+}
+read = $sum((() => { const $into = []; for (const rider of host_memory$_READ) { for (const $row of memory.contexts.get(rider, $dict([])).items()) { const name = $row[0], part = $row[1]; if (!$truth(prediction$is_card(name))) { $into.push(part.weights_bytes); } } } return $into; })());
 is_mapped = ($in(config.load_mode, host_memory$_MAPPED) && !($truth(is_integrated) && (config.load_mode === "auto")));
-[mapped, cache_ram] = [($truth(is_mapped) ? $sub(weights, read) : 0), config.cache_ram_mib];
+{
+const $row = $items([($truth(is_mapped) ? $sub(weights, read) : 0), config.cache_ram_mib]);
+mapped = $row[0];
+cache_ram = $row[1];
+}
 return new host$HostMemory(process_bytes, $sub(weights, mapped), mapped, $sum((() => { const $into = []; for (const part of parts) { $into.push($add($bound(part, "kv_cache_bytes"), part.recurrent_bytes)); } return $into; })()), $sum((() => { const $into = []; for (const part of parts) { $into.push($add(part.compute_bytes, part.output_bytes)); } return $into; })()), ($truth(checkpoint_bytes) ? (config.ctx_checkpoints * $add((config.n_seq_max * checkpoint_bytes), beside)) : 0), ((cache_ram < 0) ? null : (cache_ram * units$MIB)));
 }
 function host_memory$draft_bytes(memory) {
 return $sum((() => { const $into = []; for (const devices of memory.riders.values()) { for (const part of devices.values()) { $into.push($bound(part, "kv_cache_bytes")); } } return $into; })());
 }
 function host_memory$shared_card(cards) {
-return (() => { for (const [name, card] of cards.items()) { if (($truth(card.spec) && $truth(card.spec.is_unified))) { return name; } } return null; })();
+return (() => { for (const $row of cards.items()) { const name = $row[0], card = $row[1]; if (($truth(card.spec) && $truth(card.spec.is_unified))) { return name; } } return null; })();
 }
 function host_memory$pool_bytes(devices, process_bytes) {
-return $add(process_bytes, $sum((() => { const $into = []; for (const [name, part] of devices.items()) { if (!$truth(prediction$is_card(name))) { $into.push(part.total_bytes); } } return $into; })()));
+return $add(process_bytes, $sum((() => { const $into = []; for (const $row of devices.items()) { const name = $row[0], part = $row[1]; if (!$truth(prediction$is_card(name))) { $into.push(part.total_bytes); } } return $into; })()));
 }
 function host_memory$host_room(machine) {
 if ((machine.ram_bytes == null)) {
@@ -4644,7 +5045,7 @@ return $max($sub(machine.ram_bytes, $get(host_memory$SYSTEM_BYTES, machine.syste
 const likelihood$SDS_OF_HALF_WIDTH = 1.6448536269514715;
 const likelihood$UNKNOWN_GRAPH_SHARE = 0.5;
 function likelihood$fit_probabilities(memory, cards, coefficients) {
-return $dict((() => { const $into = []; for (const [name, card] of cards.items()) { if ((card.spec != null)) { $into.push([name, likelihood$_probability($get(memory.devices, name), likelihood$context_half_width_bytes(card.spec, coefficients), card.memory_bytes, memory.exact_compute)]); } } return $into; })());
+return $dict((() => { const $into = []; for (const $row of cards.items()) { const name = $row[0], card = $row[1]; if ((card.spec != null)) { $into.push([name, likelihood$_probability($get(memory.devices, name), likelihood$context_half_width_bytes(card.spec, coefficients), card.memory_bytes, memory.exact_compute)]); } } return $into; })());
 }
 function likelihood$context_half_width_bytes(gpu, coefficients) {
 let own;
@@ -4697,8 +5098,8 @@ return $tuple((() => { const $into = []; for (const card of cards) { $into.push(
 function riders$device_memory(fixed, compute_bytes) {
 let names, parts;
 parts = $dict([...fixed.items(), ["compute_bytes", compute_bytes]]);
-names = $dict.fromkeys((function* () { for (const part of parts.values()) { for (const [name, n] of part.items()) { if ($truth(n)) { yield name; } } } })());
-return $dict((() => { const $into = []; for (const name of names) { $into.push([name, $construct(prediction$DeviceMemory, $dict([...$dict((() => { const $into = []; for (const [component, part] of parts.items()) { $into.push([component, part.get(name, 0)]); } return $into; })()).items()]))]); } return $into; })());
+names = $dict.fromkeys((function* () { for (const part of parts.values()) { for (const $row of part.items()) { const name = $row[0], n = $row[1]; if ($truth(n)) { yield name; } } } })());
+return $dict((() => { const $into = []; for (const name of names) { $into.push([name, $construct(prediction$DeviceMemory, $dict([...$dict((() => { const $into = []; for (const $row of parts.items()) { const component = $row[0], part = $row[1]; $into.push([component, part.get(name, 0)]); } return $into; })()).items()]))]); } return $into; })());
 }
 function riders$together(target, beside) {
 let contexts, devices, names, none;
@@ -4719,7 +5120,7 @@ function work$kind_of(type_name) {
 if ($in(type_name, work$_LEGACY)) {
 return "q4_0";
 }
-return (() => { for (const [prefix, kind] of work$_KIND_BY_PREFIX) { if ($truth($string.startswith(type_name, prefix))) { return kind; } } return "f16"; })();
+return (() => { for (const $row of work$_KIND_BY_PREFIX) { const prefix = $row[0], kind = $row[1]; if ($truth($string.startswith(type_name, prefix))) { return kind; } } return "f16"; })();
 }
 class work$AttentionWork {
 constructor(layers, owners, window, n_head, n_head_kv, head_size, row_bytes, held = null, tokens_a_cell = 1, is_latent = false, quantized_share = 0.0) {
@@ -4796,71 +5197,112 @@ return [$bound(setup, "placement").key, $bound(setup, "hparams").n_expert_used, 
 }
 function work$forward_work(model, setup) {
 let works;
-works = work$works_by(model, setup, prediction$is_card);
+works = new work$ModelWork(model).by(setup, prediction$is_card);
 return [$get(works, true), $get(works, false)];
 }
-function work$works_by(model, setup, place_of) {
-let device, head, hparams, il, is_copied, is_head, is_tied, layer, layer_shape, n_used, of_all, part, parts_of, placement, runs_head, share, tensor, use, work, works;
-[hparams, placement] = [$bound(setup, "hparams"), $bound(setup, "placement")];
+class work$_Matrix {
+constructor(name, layer, kind, n_bytes, n_weights, inner, n_expert, reads_tokens) {
+this.name = name;
+this.layer = layer;
+this.kind = kind;
+this.n_bytes = n_bytes;
+this.n_weights = n_weights;
+this.inner = inner;
+this.n_expert = n_expert;
+this.reads_tokens = reads_tokens;
+}
+}
+$dataclass(work$_Matrix, ["name", "layer", "kind", "n_bytes", "n_weights", "inner", "n_expert", "reads_tokens"], true);
+class work$ModelWork {
+constructor(model) {
+const self = this;
+self._model = model;
+}
+$_named() {
+const self = this;
+return (() => { const $into = []; for (const each of self._model.tensors.values()) { $into.push([each, ...placement$layer_and_part(each.name)]); } return $into; })();
+}
+get _named() { return this.$kept__named ??= this.$_named(); }
+$_matrices() {
+const self = this;
+return (() => { const $into = []; for (const $row of self._named) { const tensor = $row[0], layer = $row[1], part = $row[2]; if ((($len(tensor.ne) > 1) && !$truth($string.endswith(part, "bias")))) { $into.push(work$_matrix(tensor, layer, part)); } } return $into; })();
+}
+get _matrices() { return this.$kept__matrices ??= this.$_matrices(); }
+$_parts() {
+const self = this;
+let _, found, layer, part;
+found = $collections.defaultdict($list);
+for (const $row of self._named) {
+_ = $row[0];
+layer = $row[1];
+part = $row[2];
+if ((layer != null)) {
+$list.append($get(found, layer), part);
+}
+}
+return found;
+}
+get _parts() { return this.$kept__parts ??= this.$_parts(); }
+by(setup, place_of) {
+const self = this;
+let device, head, hparams, il, is_copied, is_head, is_tied, layer_shape, matrix, model, n_used, of_all, placement, runs_head, share, use, work, works;
+{
+const $row = $items([self._model, $bound(setup, "hparams"), $bound(setup, "placement")]);
+model = $row[0];
+hparams = $row[1];
+placement = $row[2];
+}
 n_used = hparams.n_expert_used;
 share = ($truth(hparams.n_expert) ? (n_used / hparams.n_expert) : 0.0);
 works = $collections.defaultdict((() => new work$Work(undefined, undefined, undefined, undefined, undefined, undefined, undefined, share, undefined, undefined, undefined, undefined, undefined, undefined, hparams.n_vocab, hparams.n_embd)));
-parts_of = $collections.defaultdict($list);
 is_tied = !$in("output.weight", model.tensors);
+is_copied = $and(is_tied, () => (hparams.family.head !== "embedding"));
 head = ($truth(is_tied) ? "token_embd.weight" : "output.weight");
 runs_head = ($in(hparams.family.head, ["logits", "embedding"]) || ((hparams.family.head === "of_text") && (setup.pooling == null)));
-for (tensor of model.tensors.values()) {
-[layer, part] = work$_layer_and_part(tensor.name);
-if (((layer != null) && $ge(layer, hparams.n_layer))) {
+for (matrix of self._matrices) {
+if ((($bound(matrix, "layer") != null) && $ge($bound(matrix, "layer"), hparams.n_layer))) {
 continue;
 }
-if ((layer != null)) {
-$list.append($get(parts_of, layer), part);
-}
-if ((($len(tensor.ne) < 2) || $truth($string.endswith(part, "bias")))) {
-continue;
-}
-is_head = $and($eq(tensor.name, head), () => runs_head);
-is_copied = $and(is_tied, () => (hparams.family.head !== "embedding"));
-for (device of memory$homes(tensor.name, model, hparams, placement)) {
-if (!($truth(is_head) && $truth(is_copied) && !$eq(device, placement.output))) {
+is_head = $and($eq(matrix.name, head), () => runs_head);
 of_all = $and(is_head, () => (setup.pooling != null));
 use = ($truth(of_all) ? "of all" : ($truth(is_head) ? "of the last" : "by name"));
-work$_add_matrix($get(works, place_of(device)), tensor, part, use, n_used);
+for (device of memory$homes(matrix.name, model, hparams, placement)) {
+if (!($truth(is_head) && $truth(is_copied) && !$eq(device, placement.output))) {
+work$_add_matrix($get(works, place_of(device)), matrix, use, n_used);
 }
 }
 }
-for ([il, layer_shape] of $enumerate(hparams.layers)) {
+for (const $row of $enumerate(hparams.layers)) {
+il = $row[0];
+layer_shape = $row[1];
 work = $get(works, place_of(placement.layer(il)));
-work$_count_kernels(work, layer_shape, $get(parts_of, il), n_used);
+work$_count_kernels(work, layer_shape, self._parts.get(il, []), n_used);
 }
 work$_add_attention(setup, works, place_of);
 $get(works, place_of(placement.output)).kernels = $extended($get(works, place_of(placement.output)).kernels, 4);
 return works;
 }
-function work$_layer_and_part(name) {
-let il;
-il = placement$layer_of(name);
-return ((il == null) ? [null, name] : [il, $get($string.split(name, ".", 2), 2)]);
 }
-function work$_add_matrix(work, tensor, part, use, n_used) {
-let kind, n_bytes, n_expert, n_weights;
-[kind, n_bytes, n_weights] = [work$kind_of(tensor.quant.name), $float(tensor.n_bytes), $float(tensor.n_elements)];
+function work$_matrix(tensor, layer, part) {
+return new work$_Matrix(tensor.name, layer, work$kind_of(tensor.quant.name), $float(tensor.n_bytes), $float(tensor.n_elements), $get(tensor.ne, 0), ($in("_exps.", part) ? $get(tensor.ne, (-1)) : 0), !(() => { for (const mark of work$_NO_TOKENS) { if ($in(mark, part)) return true; } return false; })());
+}
+function work$_add_matrix(work, matrix, use, n_used) {
+let kind;
+kind = $bound(matrix, "kind");
 if ((use === "of the last")) {
-$put(work.head_bytes, kind, $extended($get(work.head_bytes, kind), n_bytes));
+$put(work.head_bytes, kind, $extended($get(work.head_bytes, kind), matrix.n_bytes));
 }
 else {
-if ($in("_exps.", part)) {
-n_expert = $get(tensor.ne, (-1));
-$put(work.expert_bytes, kind, $extended($get(work.expert_bytes, kind), n_bytes));
-$put(work.expert_flops, kind, $extended($get(work.expert_flops, kind), (((2 * n_weights) * n_used) / n_expert)));
-work.expert_matrices = $extended(work.expert_matrices, n_expert);
+if ($truth(matrix.n_expert)) {
+$put(work.expert_bytes, kind, $extended($get(work.expert_bytes, kind), matrix.n_bytes));
+$put(work.expert_flops, kind, $extended($get(work.expert_flops, kind), (((2 * matrix.n_weights) * n_used) / matrix.n_expert)));
+work.expert_matrices = $extended(work.expert_matrices, matrix.n_expert);
 }
 else {
-if (((use === "of all") || !(() => { for (const mark of work$_NO_TOKENS) { if ($in(mark, part)) return true; } return false; })())) {
-$put(work.dense_bytes, kind, $extended($get(work.dense_bytes, kind), n_bytes));
-$put(work.dense_flops, kind, $extended($get(work.dense_flops, kind), (2 * n_weights)));
-$put(work.inner_sizes, kind, $extended($get(work.inner_sizes, kind), $get(tensor.ne, 0)));
+if (((use === "of all") || $truth(matrix.reads_tokens))) {
+$put(work.dense_bytes, kind, $extended($get(work.dense_bytes, kind), matrix.n_bytes));
+$put(work.dense_flops, kind, $extended($get(work.dense_flops, kind), (2 * matrix.n_weights)));
+$put(work.inner_sizes, kind, $extended($get(work.inner_sizes, kind), matrix.inner));
 }
 }
 }
@@ -4886,11 +5328,17 @@ work.kernels = $extended(work.kernels, $add($sum((() => { const $into = []; for 
 }
 function work$_add_attention(setup, works, place_of) {
 let compressor, count, fused, group, groups, head_size, hparams, il, layer, n_head, n_head_kv, owners, place, router, row_bytes, shape, tokens, window, work;
-[hparams, fused] = [$bound(setup, "hparams"), $bound(setup, "cache").flash_attn];
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "cache").flash_attn]);
+hparams = $row[0];
+fused = $row[1];
+}
 groups = $collections.Counter();
 owners = $collections.Counter();
 router = ((hparams.router == null) ? [] : [hparams.router]);
-for ([il, layer] of $enumerate([...hparams.layers, ...router])) {
+for (const $row of $enumerate([...hparams.layers, ...router])) {
+il = $row[0];
+layer = $row[1];
 place = place_of($bound(setup, "placement").cache(il));
 work = $get(works, place);
 if (($truth(layer.is_recurrent) && (hparams.ssm != null))) {
@@ -4903,7 +5351,10 @@ for (compressor of compressed$compressor_states(layer)) {
 work.recurrent_elements = $extended(work.recurrent_elements, ((2 * $get(compressor.ne, 0)) * $get(compressor.ne, 1)));
 }
 if (($truth(layer.has_attention) && $truth(layer.k_width))) {
-for ([window, tokens, row_bytes] of work$_kept_cells(setup, layer)) {
+for (const $row of work$_kept_cells(setup, layer)) {
+window = $row[0];
+tokens = $row[1];
+row_bytes = $row[2];
 shape = [layer.n_head, layer.n_head_kv, layer.head_k];
 group = [place, window, tokens, ...shape, row_bytes];
 $put(groups, group, $extended($get(groups, group), 1));
@@ -4915,8 +5366,19 @@ work.rotations = $extended(work.rotations, $add((2 * $bound(setup, "cache").k.is
 }
 }
 }
-for ([group, count] of groups.items()) {
-[place, window, tokens, n_head, n_head_kv, head_size, row_bytes] = group;
+for (const $row of groups.items()) {
+group = $row[0];
+count = $row[1];
+{
+const $row = $items(group);
+place = $row[0];
+window = $row[1];
+tokens = $row[2];
+n_head = $row[3];
+n_head_kv = $row[4];
+head_size = $row[5];
+row_bytes = $row[6];
+}
 $list.append($get(works, place).attention, new work$AttentionWork(count, $get(owners, group), window, n_head, n_head_kv, head_size, row_bytes, ((window == null) ? null : work$_held(setup)), tokens, hparams.is_mla, ($add($bound(setup, "cache").k.is_quantized, $bound(setup, "cache").v.is_quantized) / 2)));
 }
 }
@@ -4927,8 +5389,16 @@ return ($lt(kept, $bound($bound(setup, "sizes"), "cells")) ? kept : null);
 }
 function work$_kept_cells(setup, layer) {
 let cache, hparams, index, keys, values, window;
-[hparams, cache] = [$bound(setup, "hparams"), $bound(setup, "cache")];
-[keys, index] = (function* () { for (const width of [layer.k_width, layer.index_width]) { yield cache.k.row_bytes(width); } })();
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "cache")]);
+hparams = $row[0];
+cache = $row[1];
+}
+{
+const $row = $items((function* () { for (const width of [layer.k_width, layer.index_width]) { yield cache.k.row_bytes(width); } })());
+keys = $row[0];
+index = $row[1];
+}
 values = ($truth(hparams.keeps_v) ? cache.v.row_bytes(layer.v_width) : 0);
 window = ($truth(layer.is_swa) ? hparams.n_swa : null);
 if ($truth(layer.compress_ratio)) {
@@ -4968,7 +5438,7 @@ seconds = (((((((memory) ** (2)) + ((arithmetic) ** (2)))) ** (0.5)) * ((slow) *
 return seconds;
 }
 function speed_decode$matrix_seconds(card, c, bytes_by_kind) {
-return $sum((() => { const $into = []; for (const [kind, n_bytes] of bytes_by_kind.items()) { $into.push((n_bytes * speed_decode$byte_seconds(card, c, kind))); } return $into; })());
+return $sum((() => { const $into = []; for (const $row of bytes_by_kind.items()) { const kind = $row[0], n_bytes = $row[1]; $into.push((n_bytes * speed_decode$byte_seconds(card, c, kind))); } return $into; })());
 }
 function speed_decode$expert_seconds(card, work, c, n_tokens) {
 let share;
@@ -5008,7 +5478,12 @@ return factor;
 function speed_decode$attention_seconds(card, group, c, n_depth, flash, build_year) {
 let alone, apart, cells, clocks, elements, factor, hz, n_cells, read, shared, together, unpacked;
 n_cells = group.read_cells(n_depth);
-[cells, unpacked, apart] = [(n_cells * group.layers), 0.0, $math.inf];
+{
+const $row = $items([(n_cells * group.layers), 0.0, $math.inf]);
+cells = $row[0];
+unpacked = $row[1];
+apart = $row[2];
+}
 if ($truth(flash)) {
 apart = speed_decode$apart_cells(card, group, build_year);
 factor = $get(c, "attention.flash_byte_factor");
@@ -5178,7 +5653,11 @@ if (($truth(speed_prefill$has_float_experts(work)) && $gt(n, speed_decode$MATVEC
 touched = $add(touched, (((work.expert_matrices * work.touched(n)) * $get(c, "expert.float_matrix_s")) * own));
 }
 launches = $add(($add((kernels * $get(c, "prefill.kernel_s")), $get(c, "prefill.micro_batch_s")) * own), touched);
-[products, waiting] = [both, launches];
+{
+const $row = $items([both, launches]);
+products = $row[0];
+waiting = $row[1];
+}
 if ($le(n, ($truth(work.expert_share) ? 1.5 : speed_decode$MATVEC_COLUMNS))) {
 columns = speed_prefill$matvec_seconds(card, work, c, n);
 launch = ((n < 1.5) ? speed_decode$kernel_seconds(card, c, build_year) : ($get(c, "prefill.kernel_s") * own));
@@ -5203,7 +5682,7 @@ function speed_prefill$compute_seconds(card, work, c, n, build_year) {
 let dense, fill, grown, rates, share, tile, tokens, touched;
 tile = (($get(c, "prefill.tile_fill") * speed_prefill$TILE_FLOPS) * card.sm_count);
 rates = $dict((() => { const $into = []; for (const kind of [...work.dense_flops, ...work.expert_flops]) { $into.push([kind, speed_prefill$rate(card, c, kind, build_year)]); } return $into; })());
-dense = $sum((() => { const $into = []; for (const [kind, flops] of work.dense_flops.items()) { $into.push(($add((flops * n), ($get(work.inner_sizes, kind) * tile)) / $get(rates, kind))); } return $into; })());
+dense = $sum((() => { const $into = []; for (const $row of work.dense_flops.items()) { const kind = $row[0], flops = $row[1]; $into.push(($add((flops * n), ($get(work.inner_sizes, kind) * tile)) / $get(rates, kind))); } return $into; })());
 if (!$truth(work.expert_share)) {
 return dense;
 }
@@ -5215,7 +5694,7 @@ share = ((($get(c, "expert.rate_share") * $get(c, "card.expert_factor")) * grown
 if ($truth(card.has_wide_tensor_cores)) {
 share = (share * $get(c, "expert.wide_factor"));
 }
-return (dense + ($sum((() => { const $into = []; for (const [kind, flops] of work.expert_flops.items()) { $into.push(((flops * n) / $get(rates, kind))); } return $into; })()) / share));
+return (dense + ($sum((() => { const $into = []; for (const $row of work.expert_flops.items()) { const kind = $row[0], flops = $row[1]; $into.push(((flops * n) / $get(rates, kind))); } return $into; })()) / share));
 }
 function speed_prefill$rate(card, c, kind, build_year) {
 let fp16, fp16_clock, grown, int8, own, share;
@@ -5254,7 +5733,7 @@ function speed_prefill$read_seconds(card, work, c, n, build_year) {
 let n_bytes, quantized;
 n_bytes = work.weight_bytes(n);
 if (!$truth(speed_prefill$uses_int8(card, build_year))) {
-quantized = $sum((() => { const $into = []; for (const [kind, flops] of work.dense_flops.items()) { if ((kind !== "f16")) { $into.push(flops); } } return $into; })());
+quantized = $sum((() => { const $into = []; for (const $row of work.dense_flops.items()) { const kind = $row[0], flops = $row[1]; if ((kind !== "f16")) { $into.push(flops); } } return $into; })());
 n_bytes = $add(n_bytes, (($get(c, "prefill.dequantize_factor") * 2) * quantized));
 }
 return (((n_bytes * speed_decode$memory_byte_seconds(card, c)) * $get(c, "prefill.weight_read_factor")) / $get(c, "card.bandwidth_factor"));
@@ -5366,7 +5845,11 @@ config = config.with_($dict([["n_devices", 0]]));
 if ((setup == null)) {
 setup = new memory$MemoryModel(spec).setup(config);
 }
-[on_card, on_host] = $or(work, () => work$forward_work(spec, setup));
+{
+const $row = $items($or(work, () => work$forward_work(spec, setup)));
+on_card = $row[0];
+on_host = $row[1];
+}
 return new speed$SpeedQuestion(spec.name, ($truth(gpu) ? card$card_facts(gpu, machine) : null), on_card, on_host, config, $bound(setup, "cache").flash_attn, ((build_year == null) ? speed$NEWEST_YEAR : build_year), spilled, machine.host_bandwidth_bytes_per_s);
 }
 function speed$decode_seconds(question, values, n_depth) {
@@ -5377,7 +5860,11 @@ return $sum(speed$prefill_breakdown(question, values, n_prompt, n_depth).values(
 }
 function speed$decode_breakdown(question, values, n_depth) {
 let config, host, n_bytes, terms, work;
-[config, work] = [question.config, question.on_card];
+{
+const $row = $items([question.config, question.on_card]);
+config = $row[0];
+work = $row[1];
+}
 terms = $dict([]);
 if (($truth(question.card) && !$truth(work.is_idle))) {
 terms = $updated(terms, speed_decode$decode_terms(question.card, work, values, n_depth, config.n_parallel, question.flash, question.build_year));
@@ -5391,7 +5878,11 @@ return $union(terms, speed_host$host_decode_terms(question.on_host, host, n_dept
 }
 function speed$prefill_breakdown(question, values, n_prompt, n_depth) {
 let config, host, n, n_bytes, n_ubatch, on_card_s, terms, work;
-[config, work] = [question.config, question.on_card];
+{
+const $row = $items([question.config, question.on_card]);
+config = $row[0];
+work = $row[1];
+}
 n_ubatch = $min(config.n_ubatch, config.n_batch);
 n = $min(n_ubatch, n_prompt);
 terms = $dict([]);
@@ -5419,9 +5910,9 @@ return speed_host$host_values(values, question.host_bandwidth_bytes_per_s, bus_s
 }
 function speed$spilled_share(memory, memory_bytes) {
 let cards, excess, weights;
-cards = (() => { const $into = []; for (const [name, n_bytes] of memory_bytes.items()) { $into.push([$get(memory.devices, name), n_bytes]); } return $into; })();
-weights = $sum((() => { const $into = []; for (const [device, ] of cards) { $into.push(device.weights_bytes); } return $into; })());
-excess = $sum((() => { const $into = []; for (const [device, n_bytes] of cards) { $into.push($max($sub(device.total_bytes, n_bytes), 0)); } return $into; })());
+cards = (() => { const $into = []; for (const $row of memory_bytes.items()) { const name = $row[0], n_bytes = $row[1]; $into.push([$get(memory.devices, name), n_bytes]); } return $into; })();
+weights = $sum((() => { const $into = []; for (const $row of cards) { const device = $row[0]; $into.push(device.weights_bytes); } return $into; })());
+excess = $sum((() => { const $into = []; for (const $row of cards) { const device = $row[0], n_bytes = $row[1]; $into.push($max($sub(device.total_bytes, n_bytes), 0)); } return $into; })());
 return ($truth(weights) ? $min((excess / weights), 1.0) : 0.0);
 }
 function speed$check_depth(config) {
@@ -5445,10 +5936,18 @@ return [n_prompt, $min($max((config.n_depth - $floordiv(n_prompt, 2)), 0), $sub(
 function speed$predict_speed(question, coefficients) {
 let before, config, decode, decode_rate, decode_width, n_prompt, prefill, prefill_rate, prefill_width;
 config = question.config;
-[n_prompt, before] = speed$prompt_around(config);
+{
+const $row = $items(speed$prompt_around(config));
+n_prompt = $row[0];
+before = $row[1];
+}
 decode = speed$_decode(question, coefficients, config.n_depth);
 prefill = speed$_added((function* () { for (const each of speed$_stages(question)) { yield speed$prefill_breakdown(each, speed$_values(each, coefficients), n_prompt, before); } })());
-[decode_rate, prefill_rate] = [(config.n_parallel / $sum(decode.values())), (n_prompt / $sum(prefill.values()))];
+{
+const $row = $items([(config.n_parallel / $sum(decode.values())), (n_prompt / $sum(prefill.values()))]);
+decode_rate = $row[0];
+prefill_rate = $row[1];
+}
 prefill_width = speed$_width(question, coefficients, "prefill", n_prompt, before);
 decode_width = speed$_width(question, coefficients, "decode", 1, config.n_depth);
 return new prediction$SpeedEstimate(prefill_rate, decode_rate, speed$_interval(prefill_rate, prefill_width), speed$_interval(decode_rate, decode_width), ("" + "prefill: " + $str(speed$_largest(prefill)) + "; decode: " + $str(speed$_largest(decode))), ((config.n_seq_max > 1) ? speed$_slots_speed(question, coefficients) : null), $tuple((() => { const $into = []; for (const test of ["prefill", "decode"]) { for (const stage of speed$_stages(question)) { for (const each of speed$_untested(stage, coefficients, test)) { $into.push(each); } } } return $into; })()));
@@ -5477,7 +5976,9 @@ function speed$_added(stages) {
 let name, seconds, terms, total;
 total = $dict([]);
 for (terms of stages) {
-for ([name, seconds] of terms.items()) {
+for (const $row of terms.items()) {
+name = $row[0];
+seconds = $row[1];
 $put(total, name, $add(total.get(name, 0.0), seconds));
 }
 }
@@ -5492,7 +5993,11 @@ return ($eq($len(known), $len(widths)) ? $max(known) : null);
 function speed$_slots_speed(question, coefficients) {
 let config, n_depth, n_slots, rate, together, width;
 config = question.config.with_($dict([["n_parallel", question.config.n_seq_max]]));
-[n_slots, n_depth] = [config.n_seq_max, $min(config.n_depth, config.deepest)];
+{
+const $row = $items([config.n_seq_max, $min(config.n_depth, config.deepest)]);
+n_slots = $row[0];
+n_depth = $row[1];
+}
 together = $dataclasses.replace(question, new $Named({config: config, further: $tuple((() => { const $into = []; for (const each of question.further) { $into.push($dataclasses.replace(each, new $Named({config: config}))); } return $into; })())}));
 rate = (n_slots / $sum(speed$_decode(together, coefficients, n_depth).values()));
 width = speed$_width(together, coefficients, "decode", 1, n_depth);
@@ -5565,7 +6070,10 @@ yield ("" + "no measured row has " + $str($string.join(", ", speed.untested)) + 
 }
 function* estimator$_bytes_of(beside) {
 let _, buffers, fixed;
-for ([_, fixed, buffers] of beside) {
+for (const $row of beside) {
+_ = $row[0];
+fixed = $row[1];
+buffers = $row[2];
 yield* fixed.values();
 yield buffers.bytes;
 }
@@ -5576,9 +6084,17 @@ return $dict([...devices.items(), [name, $dataclasses.replace($get(devices, name
 class estimator$Estimator {
 constructor(model, gpu = null, gpu_memory_bytes = null, coefficients = null, build = null, unified_memory = false, machine = machine$LINUX, riders = [], store = null) {
 const self = this;
-[self.model, self.riders] = [estimator$model_of(model), $tuple(riders)];
+{
+const $row = $items([estimator$model_of(model), $tuple(riders)]);
+self.model = $row[0];
+self.riders = $row[1];
+}
 self.store = store;
-[self.coefficients, self.machine] = [coefficients, machine];
+{
+const $row = $items([coefficients, machine]);
+self.coefficients = $row[0];
+self.machine = $row[1];
+}
 self.unified_memory = unified_memory;
 self.cards = self._left_cards(cards$cards_of(gpu, gpu_memory_bytes));
 self._build = build;
@@ -5588,6 +6104,7 @@ self._memory = self._memory_of(self.model, null);
 self._build_year = ((build == null) ? null : build$build_year(build));
 self._longest = $dict([]);
 self._overheads = $dict([]);
+self.work = new work$ModelWork(self.model);
 self._works = $dict([]);
 self._questions = $dict([]);
 }
@@ -5625,7 +6142,7 @@ return $union($dict((() => { const $into = []; for (const name of used) { $into.
 }
 room_bytes(config) {
 const self = this;
-return $dict((() => { const $into = []; for (const [name, card] of self.cards_in(config).items()) { $into.push([name, card.memory_bytes]); } return $into; })());
+return $dict((() => { const $into = []; for (const $row of self.cards_in(config).items()) { const name = $row[0], card = $row[1]; $into.push([name, card.memory_bytes]); } return $into; })());
 }
 predict(config, longest = true) {
 const self = this;
@@ -5637,7 +6154,7 @@ host = self.host(config, memory);
 fits = ($truth(knows_card) ? self.fits(config) : null);
 speed = self._speed(config, memory);
 writes = self.makes_text(config);
-return new prediction$Prediction(self.model.name, config, memory, host, (() => { for (const [kind, ] of self._refusals(config)) { return kind; } return null; })(), fits, ($truth(knows_card) ? self._fit_probability(memory, config) : null), self._card_fits(memory, config), (($truth(knows_card) && $truth(longest) && $truth(writes)) ? self._max_context(config) : null), ((($it) => $is.str($it))(speed) ? null : speed), ((($it) => $is.str($it))(speed) ? speed : null), ($truth(writes) ? null : self._inputs(config, memory, $and(knows_card, () => longest))), [...memory.warnings, ...self._beyond_training(config), ...self._among_cards(config, speed), ...self._doubts(config, fits, speed)]);
+return new prediction$Prediction(self.model.name, config, memory, host, (() => { for (const $row of self._refusals(config)) { const kind = $row[0]; return kind; } return null; })(), fits, ($truth(knows_card) ? self._fit_probability(memory, config) : null), self._card_fits(memory, config), (($truth(knows_card) && $truth(longest) && $truth(writes)) ? self._max_context(config) : null), ((($it) => $is.str($it))(speed) ? null : speed), ((($it) => $is.str($it))(speed) ? speed : null), ($truth(writes) ? null : self._inputs(config, memory, $and(knows_card, () => longest))), [...memory.warnings, ...self._beyond_training(config), ...self._among_cards(config, speed), ...self._doubts(config, fits, speed)]);
 }
 memory(config) {
 const self = this;
@@ -5647,7 +6164,10 @@ target = self._trusted(self._with_overhead(self._memory.estimate(config), config
 compute = self._memory.compute(setup);
 beside = $dict([]);
 notes = [];
-for ([rider, fixed, buffers] of self._beside(config, setup, compute.bytes)) {
+for (const $row of self._beside(config, setup, compute.bytes)) {
+rider = $row[0];
+fixed = $row[1];
+buffers = $row[2];
 $put(beside, rider.name, riders$device_memory(fixed, buffers.bytes));
 notes = $extended(notes, rider.notes(config));
 target = self._with_rider(target, rider, buffers);
@@ -5756,6 +6276,13 @@ taken = $extended(taken, [...fixed.values(), buffers.bytes]);
 yield [rider, fixed, buffers];
 }
 }
+speed(config, memory = null) {
+const self = this;
+let speed;
+speed$check_depth(config);
+speed = self._speed(config, $or(memory, () => self.memory(config)));
+return ((($it) => $is.str($it))(speed) ? null : speed);
+}
 *_beyond_training(config) {
 const self = this;
 let n_ctx, trained;
@@ -5854,22 +6381,38 @@ _inputs(config, memory, longest) {
 const self = this;
 let interval, most, n_tokens, setup, speed;
 setup = self._memory.setup(config);
-[n_tokens, most] = [self.longest_input(config), 0];
+{
+const $row = $items([self.longest_input(config), 0]);
+n_tokens = $row[0];
+most = $row[1];
+}
 if (($truth(longest) && $truth(inputs$is_one_batch(setup)) && $lt(n_tokens, self.model.n_ctx_train))) {
 most = self.max_input(config);
 }
-[speed, interval] = [null, null];
+{
+const $row = $items([null, null]);
+speed = $row[0];
+interval = $row[1];
+}
 if (!$truth(self._no_speed(config, memory))) {
-[speed, interval] = speed$predict_input_speed(self.question(config), $or(self.coefficients, () => coefficients$default_coefficients()), n_tokens, $bound(setup, "hparams").is_causal);
+{
+const $row = $items(speed$predict_input_speed(self.question(config), $or(self.coefficients, () => coefficients$default_coefficients()), n_tokens, $bound(setup, "hparams").is_causal));
+speed = $row[0];
+interval = $row[1];
+}
 }
 return new prediction$InputEstimate(n_tokens, ($gt(most, n_tokens) ? most : null), inputs$is_one_batch(setup), inputs$result_bytes(self.model, setup, $bound(setup, "sizes").n_batch), speed, interval);
 }
 _spilled(question, config, memory) {
 const self = this;
 let alike, cards, each, further;
-[cards, further] = [self.cards_in(config), []];
+{
+const $row = $items([self.cards_in(config), []]);
+cards = $row[0];
+further = $row[1];
+}
 for (each of [question, ...question.further]) {
-alike = $dict((() => { const $into = []; for (const [name, card] of cards.items()) { if (($truth(each.card) && $truth(card.spec) && $eq(card.spec.name, each.card.name))) { $into.push([name, card.memory_bytes]); } } return $into; })());
+alike = $dict((() => { const $into = []; for (const $row of cards.items()) { const name = $row[0], card = $row[1]; if (($truth(each.card) && $truth(card.spec) && $eq(card.spec.name, each.card.name))) { $into.push([name, card.memory_bytes]); } } return $into; })());
 $list.append(further, $dataclasses.replace(each, new $Named({spilled_share: speed$spilled_share(memory, alike)})));
 }
 return $dataclasses.replace($get(further, 0), new $Named({further: $tuple($slice(further, 1, null, null))}));
@@ -5885,14 +6428,18 @@ _question(config) {
 const self = this;
 let at, cards, first, further, idle, key, kinds, logits, of_card, of_host, others, setup, work, works;
 cards = self.cards_in(config);
-kinds = $dict((() => { const $into = []; for (const [name, card] of cards.items()) { if ($truth(card.spec)) { $into.push([name, card.spec]); } } return $into; })());
+kinds = $dict((() => { const $into = []; for (const $row of cards.items()) { const name = $row[0], card = $row[1]; if ($truth(card.spec)) { $into.push([name, card.spec]); } } return $into; })());
 at = ($truth(kinds) ? config : config.with_($dict([["n_devices", 0]])));
 setup = self._memory.setup(at);
 key = [work$work_key(setup), $tuple(kinds.items())];
 if (!$in(key, self._works)) {
-$put(self._works, key, work$works_by(self.model, setup, ((device) => kinds.get(device))));
+$put(self._works, key, self.work.by(setup, ((device) => kinds.get(device))));
 }
-[works, logits] = [$get(self._works, key), kinds.get($bound(setup, "placement").output)];
+{
+const $row = $items([$get(self._works, key), kinds.get($bound(setup, "placement").output)]);
+works = $row[0];
+logits = $row[1];
+}
 idle = new work$Work(undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, $bound(setup, "hparams").n_vocab, $bound(setup, "hparams").n_embd);
 [first, ...others] = $or($dict.fromkeys(kinds.values()), () => [null]);
 of_card = ($truth(first) ? works.get(first, idle) : idle);
@@ -5916,13 +6463,17 @@ cards = self.cards_in(config);
 if (($truth(config.n_devices) && (!$truth(cards) || (() => { for (const card of cards.values()) { if (!$truth(card.spec)) return true; } return false; })()))) {
 return "the speed depends on the card: name a GPU";
 }
-for ([_, sentence] of self._refusals(config)) {
+for (const $row of self._refusals(config)) {
+_ = $row[0];
+sentence = $row[1];
 return sentence;
 }
 if ($truth(self._memory.placement(config).is_cut)) {
 return estimator$NO_TENSOR_SPEED;
 }
-for ([name, card] of (!$truth(self.unified_memory) ? cards.items() : [])) {
+for (const $row of (!$truth(self.unified_memory) ? cards.items() : [])) {
+name = $row[0];
+card = $row[1];
 certain = $get(memory.devices, name).certain_bytes(memory.exact_compute);
 if ($gt(certain, card.memory_bytes)) {
 return ("" + "it does not load: " + $str(name) + " would have to hold " + $str(units$mib(certain)) + " and has " + $str(units$mib(card.memory_bytes)));
@@ -5950,7 +6501,7 @@ _with_overhead(memory, config) {
 const self = this;
 let devices, overhead;
 overhead = self._overhead(config);
-devices = $dict((() => { const $into = []; for (const [name, device] of memory.devices.items()) { $into.push([name, $dataclasses.replace(device, new $Named({overhead_bytes: overhead.get(name, 0)}))]); } return $into; })());
+devices = $dict((() => { const $into = []; for (const $row of memory.devices.items()) { const name = $row[0], device = $row[1]; $into.push([name, $dataclasses.replace(device, new $Named({overhead_bytes: overhead.get(name, 0)}))]); } return $into; })());
 return $dataclasses.replace(memory, new $Named({devices: devices}));
 }
 changed(model = null, gpu = null, gpu_memory_bytes = null, coefficients = null, riders = null) {
@@ -5958,7 +6509,12 @@ const self = this;
 let bare, is_other, other;
 other = $copy.copy(self);
 other.riders = ((riders == null) ? self.riders : $tuple(riders));
-[other._longest, other._overheads, other._questions] = [$dict([]), $dict([]), $dict([])];
+{
+const $row = $items([$dict([]), $dict([]), $dict([])]);
+other._longest = $row[0];
+other._overheads = $row[1];
+other._questions = $row[2];
+}
 other.coefficients = $or(coefficients, () => self.coefficients);
 bare = $tuple((() => { const $into = []; for (const card of self.cards) { $into.push($dataclasses.replace(card, new $Named({free_bytes: null}))); } return $into; })());
 if (((gpu == null) && (gpu_memory_bytes == null))) {
@@ -5969,7 +6525,13 @@ other.cards = other._left_cards(cards$cards_of($or(gpu, () => bare), gpu_memory_
 }
 other._memory = self._memory.on(other.cards);
 if ((model != null)) {
-[other.model, other._works, other._head] = [model, $dict([]), null];
+{
+const $row = $items([model, $dict([]), null]);
+other.model = $row[0];
+other._works = $row[1];
+other._head = $row[2];
+}
+other.work = new work$ModelWork(model);
 }
 is_other = !$eq(adapters$adapters_of(other.riders), adapters$adapters_of(self.riders));
 if (((model != null) || $truth(is_other) || !$eq(riders$read_layers(other.riders), riders$read_layers(self.riders)))) {
@@ -6014,10 +6576,10 @@ throw new errors$ConfigError("what fits depends on the card: name a GPU, or give
 }
 parts = [...self._memory.fixed(setup).values(), self._overhead(config), ...besides];
 if (((shared = host_memory$shared_card(self.cards_in(config))) != null)) {
-hosts = $sum((() => { const $into = []; for (const part of parts) { for (const [name, n] of part.items()) { if (!$truth(prediction$is_card(name))) { $into.push(n); } } } return $into; })());
+hosts = $sum((() => { const $into = []; for (const part of parts) { for (const $row of part.items()) { const name = $row[0], n = $row[1]; if (!$truth(prediction$is_card(name))) { $into.push(n); } } } return $into; })());
 $list.append(parts, $dict([[shared, $add(self._process_bytes(config), hosts)]]));
 }
-return (() => { for (const [name, n_bytes] of self.room_bytes(config).items()) { if (!$le($sum((() => { const $into = []; for (const part of parts) { $into.push(part.get(name, 0)); } return $into; })()), n_bytes)) return false; } return true; })();
+return (() => { for (const $row of self.room_bytes(config).items()) { const name = $row[0], n_bytes = $row[1]; if (!$le($sum((() => { const $into = []; for (const part of parts) { $into.push(part.get(name, 0)); } return $into; })()), n_bytes)) return false; } return true; })();
 }
 _fit_probability(memory, config) {
 const self = this;
@@ -6035,9 +6597,13 @@ return $min(likelihood$fit_probabilities(memory, cards, values).values(), new $N
 _card_fits(memory, config) {
 const self = this;
 let cards, likely, values;
-[cards, values] = [self.cards_in(config), $or(self.coefficients, () => coefficients$default_coefficients())];
+{
+const $row = $items([self.cards_in(config), $or(self.coefficients, () => coefficients$default_coefficients())]);
+cards = $row[0];
+values = $row[1];
+}
 likely = likelihood$fit_probabilities(memory, cards, values);
-return $tuple((() => { const $into = []; for (const [name, card] of cards.items()) { $into.push(new prediction$CardFit(name, ($truth(card.spec) ? card.spec.name : null), card.memory_bytes, $sub(card.memory_bytes, $get(memory.devices, name).total_bytes), likely.get(name))); } return $into; })());
+return $tuple((() => { const $into = []; for (const $row of cards.items()) { const name = $row[0], card = $row[1]; $into.push(new prediction$CardFit(name, ($truth(card.spec) ? card.spec.name : null), card.memory_bytes, $sub(card.memory_bytes, $get(memory.devices, name).total_bytes), likely.get(name))); } return $into; })());
 }
 max_context(limit = null, knobs) {
 const self = this;
@@ -6055,29 +6621,36 @@ return $get(self._longest, key);
 }
 _search(config, most) {
 const self = this;
-let beyond, end, found, least;
+let beyond, end, found, least, nothing;
+nothing = [$dict([])];
 function at(steps) {
 return config.with_($dict([["n_ctx", (steps * config$CONTEXT_STEP)]]));
 }
-if ($truth(self.fits(at(most)))) {
-return most;
-}
-found = $bisect.bisect_left($range(1, most), true, new $Named({key: ((steps) => !$truth(self.fits(at(steps))))}));
 function live(steps) {
 let beside, compute, config, setup;
 config = at(steps);
 setup = self._memory.setup(config);
 compute = self._memory.compute(setup);
 beside = self._beside(config, setup, compute.bytes);
-return [compute.live_bytes, ...(() => { const $into = []; for (const [, , each] of beside) { $into.push(each.live_bytes); } return $into; })()];
+return [compute.live_bytes, ...(() => { const $into = []; for (const $row of beside) { const each = $row[2]; $into.push(each.live_bytes); } return $into; })()];
 }
 function is_full(steps, lived) {
 let beside, config, fixed, setup;
 config = at(steps);
 setup = self._memory.setup(config);
 beside = self._beside(config, setup, $get(lived, 0));
-fixed = (() => { const $into = []; for (const [, each, ] of beside) { for (const part of each.values()) { $into.push(part); } } return $into; })();
+fixed = (() => { const $into = []; for (const $row of beside) { const each = $row[1]; for (const part of each.values()) { $into.push(part); } } return $into; })();
 return !$truth(self._has_room(config, setup, [...lived, ...fixed]));
+}
+if ($truth(is_full(1, nothing))) {
+return 0;
+}
+if ($truth(self.fits(at(most)))) {
+return most;
+}
+found = $bisect.bisect_left($range(1, most), true, new $Named({key: ((steps) => !$truth(self.fits(at(steps))))}));
+if ($truth(is_full((found + 1), nothing))) {
+return found;
 }
 least = live((found + 1));
 end = $bisect.bisect_left($range(1, most), true, new $Named({key: ((steps) => is_full(steps, least))}));
@@ -6114,22 +6687,406 @@ learned = ($truth(trust.is_learned) ? ", as `oomph verify` saw here" : "");
 known = ("" + $str($get(trust_words$_WHOSE, trust.rider)) + $str($get(trust_words$_ARCHITECTURES, trust.architecture)));
 return ("" + "trust: " + $str(known) + ", " + $str($get(trust_words$_BUILDS, trust.build)) + ": " + $str(follows) + $str(learned));
 }
+class shown$Place {
+constructor(name, parts, limit_bytes) {
+this.name = name;
+this.parts = parts;
+this.limit_bytes = limit_bytes;
+}
+}
+$dataclass(shown$Place, ["name", "parts", "limit_bytes"], true);
+class shown$Shown {
+constructor(places, on_cards, fits, fit_probability, speed, speed_reason, host_state, process_bytes, checkpoints_bytes, prompt_cache_bytes, notes) {
+this.places = places;
+this.on_cards = on_cards;
+this.fits = fits;
+this.fit_probability = fit_probability;
+this.speed = speed;
+this.speed_reason = speed_reason;
+this.host_state = host_state;
+this.process_bytes = process_bytes;
+this.checkpoints_bytes = checkpoints_bytes;
+this.prompt_cache_bytes = prompt_cache_bytes;
+this.notes = notes;
+}
+}
+$dataclass(shown$Shown, ["places", "on_cards", "fits", "fit_probability", "speed", "speed_reason", "host_state", "process_bytes", "checkpoints_bytes", "prompt_cache_bytes", "notes"], true);
+function shown$shown_of(answer) {
+let cards, devices, host, limits;
+devices = $bound(answer, "memory").devices;
+cards = (() => { const $into = []; for (const name of devices) { if ($truth(prediction$is_card(name))) { $into.push(name); } } return $into; })();
+limits = $dict((() => { const $into = []; for (const card of answer.cards) { $into.push([card.device, card.memory_bytes]); } return $into; })());
+host = $bound(answer, "host");
+return new shown$Shown([...(() => { const $into = []; for (const name of cards) { $into.push(new shown$Place((($len(cards) > 1) ? name : "Card"), shown$_parts([$get(devices, name)]), limits.get(name))); } return $into; })(), new shown$Place("Host", shown$_parts((() => { const $into = []; for (const name of devices) { if (!$truth(prediction$is_card(name))) { $into.push($get(devices, name)); } } return $into; })()), ($truth(host.is_shared) ? null : $bound(host, "room_bytes")))], (answer.config.n_devices > 0), $bound(answer, "fits"), answer.fit_probability, $bound(answer, "speed"), answer.speed_reason, host.state, $bound(host, "memory").process_bytes, $bound(host, "memory").checkpoints_bytes, $bound(host, "memory").prompt_cache_bytes, [...answer.warnings, trust_words$trust_sentence($bound(answer, "memory").trust)]);
+}
+function shown$_parts(devices) {
+return $tuple((() => { const $into = []; for (const part of prediction$COMPONENTS) { $into.push($sum((() => { const $into = []; for (const device of devices) { $into.push($getattr(device, part)); } return $into; })())); } return $into; })());
+}
+const slices$REFUSED = $frozenset($set(["bailingmoe3", "bitnet", "deepseek2", "deepseek32", "dots3note", "falcon-h1", "gemma3n", "glm-dsa", "glm5-next", "granitehybrid", "grok", "hy_v4", "jamba", "kimi-k3", "kimi-linear", "mamba", "mamba2", "minicpm3", "minimax-01", "minimax-m2", "minimax-m3", "mistral4", "mpt", "nemotron_h", "nemotron_h_moe", "olmo2", "olmoe", "plamo2", "qwen3tts", "qwen4exp", "t5"]));
+const slices$WHOLE = ["hrm_text"];
+const slices$WHOLE_STATES = ["lfm2", "lfm2moe"];
+const slices$EFFICIENT = 128;
+class slices$Role {
+constructor(name, axis, pieces, like = []) {
+this.name = name;
+this.axis = axis;
+this.pieces = pieces;
+this.like = like;
+}
+}
+$dataclass(slices$Role, ["name", "axis", "pieces", "like"], true);
+const slices$_ATTENTION = ["attn_output.weight", "ssm_out.weight"];
+const slices$_RECURRENT = ["ssm_out.weight"];
+const slices$_FEED_FORWARD = ["ffn_down.weight", "ffn_down_exps.weight"];
+const slices$ROLES = [new slices$Role("attn_q\\.weight", 1, "query", slices$_ATTENTION), new slices$Role("attn_k\\.weight", 1, "key", slices$_ATTENTION), new slices$Role("attn_v\\.weight", 1, "value", slices$_ATTENTION), new slices$Role("attn_qkv\\.weight", 1, "fused", slices$_ATTENTION), new slices$Role("attn_q\\.bias", 0, "query", slices$_ATTENTION), new slices$Role("attn_k\\.bias", 0, "key", slices$_ATTENTION), new slices$Role("attn_v\\.bias", 0, "value", slices$_ATTENTION), new slices$Role("attn_qkv\\.bias", 0, "fused", slices$_ATTENTION), new slices$Role("attn_(q|k)_norm\\.weight", 1, "row", slices$_ATTENTION), new slices$Role("cache_k", 0, "key", slices$_ATTENTION), new slices$Role("cache_v", 0, "value", slices$_ATTENTION), new slices$Role("attn_sinks\\.weight", 0, "head", slices$_ATTENTION), new slices$Role("attn_output\\.weight", 0, "output"), new slices$Role("attn_gate\\.weight", 1, "gate", slices$_ATTENTION), new slices$Role("ssm_(dt\\.bias|a)", 0, "heads_of_state", slices$_RECURRENT), new slices$Role("ssm_(alpha|beta)\\.weight", 1, "heads_of_state", slices$_RECURRENT), new slices$Role("ssm_ba\\.weight", 1, "pairs_of_state", slices$_RECURRENT), new slices$Role("cache_r", 0, "conv_state", slices$_RECURRENT), new slices$Role("cache_s", 0, "ssm_state", slices$_RECURRENT), new slices$Role("ssm_conv1d\\.weight", 1, "fused", slices$_RECURRENT), new slices$Role("ssm_out\\.weight", 0, "output"), new slices$Role("ffn_up(_exps)?\\.weight", 1, "up", slices$_FEED_FORWARD), new slices$Role("ffn_up(_exps)?\\.bias", 0, "up", slices$_FEED_FORWARD), new slices$Role("ffn_gate(_exps)?\\.weight", 1, "block", slices$_FEED_FORWARD), new slices$Role("ffn_gate(_exps)?\\.bias", 0, "block", slices$_FEED_FORWARD), new slices$Role("ffn_gate_up(_exps)?\\.weight", 1, "gate_up", slices$_FEED_FORWARD), new slices$Role("ffn_down(_exps)?\\.weight", 0, "block", slices$_FEED_FORWARD), new slices$Role("output\\.weight", 1, "row"), new slices$Role("output\\.bias", 0, "row")];
+const slices$_GROUPED = ["attn_output_a.weight"];
+const slices$_SHARED = ["ffn_down_shexp.weight"];
+const slices$ROLES_OF_GROUPS = [new slices$Role("attn_sinks\\.weight", 0, "group_heads", slices$_GROUPED), new slices$Role("attn_q_b\\.weight", 1, "group_queries", slices$_GROUPED), new slices$Role("attn_output_a\\.weight", 1, "group_rank"), new slices$Role("attn_output_b\\.weight", 0, "group_rank"), new slices$Role("ffn_(up|gate)_shexp\\.weight", 1, "block", slices$_SHARED), new slices$Role("ffn_down_shexp\\.weight", 0, "block"), ...(() => { const $into = []; for (const role of slices$ROLES) { if ($truth($string.startswith(role.name, "ffn_"))) { $into.push(role); } } return $into; })()];
+function slices$_compiled(roles) {
+return $tuple((() => { const $into = []; for (const role of roles) { $into.push([$re.compile(("" + "(" + $str(role.name) + ")$")), role]); } return $into; })());
+}
+const slices$_PATTERNS = slices$_compiled(slices$ROLES);
+const slices$_PATTERNS_OF_GROUPS = slices$_compiled(slices$ROLES_OF_GROUPS);
+class slices$Slices {
+constructor(model, hparams, n_cards, tensor_split = null) {
+const self = this;
+let before, kinds, looped, n_layer, recurrent, said;
+{
+const $row = $items([model, hparams, n_cards]);
+self._model = $row[0];
+self._hparams = $row[1];
+self._n_cards = $row[2];
+}
+said = $tuple($or(tensor_split, () => []));
+self._shares = [...$map(placement$float32, said), ...$repeat([0.0], (n_cards - $len(said)))];
+self._n_ff = model.per_layer("feed_forward_length", 0);
+n_layer = layers$n_decoding(model);
+recurrent = [...layers$recurrent_layers(model), ...$repeat([false], $sub(model.n_layer, n_layer))];
+kinds = [...$zip(recurrent, layers$windowed_layers(model, model.n_layer), new $Named({strict: true}))];
+looped = (() => { const $into = []; for (const _ of $range(hparams.n_loops)) { for (const kind of kinds) { $into.push(kind); } } return $into; })();
+kinds = [...looped, [false, false]];
+self._layers = hparams.layers;
+if ($truth(hparams.router)) {
+self._layers = $extended(self._layers, [hparams.router]);
+}
+if (($len(hparams.layers) < $add(n_layer, layers$n_predicting(model)))) {
+self._layers = $extended(self._layers, $slice(hparams$resolve_head(model).layers, $len(hparams.layers), null, null));
+}
+before = (function* () { for (const $row of $enumerate(kinds)) { const il = $row[0], kind = $row[1]; yield $sum((() => { const $into = []; for (const each of $slice(kinds, null, il, null)) { $into.push($eq(each, kind)); } return $into; })()); } })();
+self._turns = (() => { const $into = []; for (const n of before) { $into.push($mod(n, n_cards)); } return $into; })();
+self._last_turn = $mod(n_layer, n_cards);
+}
+tensor(name) {
+const self = this;
+let counts, full, il, info, own, role;
+info = $get(self._model.tensors, name);
+{
+const $row = $items([placement$layer_of(name), tensor$shape(info.ne)]);
+il = $row[0];
+full = $row[1];
+}
+own = ((il == null) ? name : $get($string.split(name, ".", 2), 2));
+role = self._role_of(own);
+if (((role == null) || ($get(full, role.axis) === 1))) {
+return $repeat([full], self._n_cards);
+}
+counts = self._cut(role, il, $get(full, role.axis), info.quant.block);
+return $tuple((() => { const $into = []; for (const n of counts) { $into.push(tensor$shape($tuple((() => { const $into = []; for (const $row of $enumerate(full)) { const axis = $row[0], ne = $row[1]; $into.push(($eq(axis, role.axis) ? n : ne)); } return $into; })()))); } return $into; })());
+}
+cache(name, il, width) {
+const self = this;
+let is_whole;
+is_whole = ($in(name, ["cache_r", "cache_s"]) && $in(self._model.arch, slices$WHOLE_STATES));
+return $tuple(self._cut(($truth(is_whole) ? null : self._role_of(name)), il, width, 1));
+}
+*faults(placement) {
+const self = this;
+let fault, hparams, il, name, needed, own, routers, tensors, there;
+if ($in(self._model.arch, slices$WHOLE)) {
+return null;
+}
+{
+const $row = $items([self._model.tensors, self._hparams]);
+tensors = $row[0];
+hparams = $row[1];
+}
+there = $set((() => { const $into = []; for (const name of tensors) { if ($truth(placement$is_loaded(name, hparams))) { $into.push(name); } } return $into; })());
+for (name of $sorted(there, new $Named({key: ((name) => [$or(placement$layer_of(name), () => 0), name])}))) {
+il = placement$layer_of(name);
+if (((il == null) || !$truth($string.startswith(name, "blk.")) || !$eq(placement.weight(name), placement$META))) {
+continue;
+}
+own = $string.removeprefix(name, ("" + "blk." + $str(il) + "."));
+if ($truth((fault = self._fault(own, il, there)))) {
+yield fault;
+return null;
+}
+}
+routers = ($truth(hparams.router) ? [$len(hparams.layers)] : []);
+for (il of [...hparams.running, ...routers]) {
+needed = self._tells_cache(il, $get(self._layers, il), there);
+if (($truth(needed) && $eq(placement.cache(il), placement$META))) {
+yield ("" + "the cache of layer " + $str(il) + " has no " + $str(needed) + " to be cut by");
+return null;
+}
+}
+}
+_tells_cache(il, layer, there) {
+const self = this;
+let is_whole, keeps, name, needed;
+name = ($truth(layer.is_recurrent) ? "cache_s" : "cache_k");
+is_whole = $and(layer.is_recurrent, () => $in(self._model.arch, slices$WHOLE_STATES));
+keeps = $or(layer.is_recurrent, () => $and(layer.has_attention, () => self._hparams.has_cache));
+if ((!$truth(keeps) || $truth(is_whole) || (self._role_of(name) == null))) {
+return "";
+}
+needed = ($truth(layer.is_recurrent) ? "ssm_out.weight" : "attn_output.weight");
+return ($in(("" + "blk." + $str(il) + "." + $str(needed)), there) ? "" : needed);
+}
+_fault(own, il, there) {
+const self = this;
+let info, is_one_block, layer, prefix, role, width;
+{
+const $row = $items([self._role_of(own), $get(self._layers, il), ("" + "blk." + $str(il) + ".")]);
+role = $row[0];
+layer = $row[1];
+prefix = $row[2];
+}
+info = $get(self._model.tensors, $add(prefix, own));
+if (($truth($string.endswith(own, "_norm.bias")) && $truth($string.startswith(own, "attn_")) && ($len(info.ne) > 1))) {
+return ("" + $str(prefix) + $str(own) + " has a row for each head and is not cut as they are");
+}
+if ((role == null)) {
+return null;
+}
+if (($truth($bound(role, "like")) && !(() => { for (const like of $bound(role, "like")) { if ($in($add(prefix, like), there)) return true; } return false; })())) {
+return ("" + $str(prefix) + $str(own) + " has no " + $str($get($bound(role, "like"), 0)) + " to be cut by");
+}
+if (((own === "attn_output.weight") && !$truth(layer.n_head_kv) && !$truth(layer.is_recurrent))) {
+return ("" + "layer " + $str(il) + " has no KV heads to cut its output by");
+}
+width = (2 * self._model.integer("expert_feed_forward_length", 0));
+if (((role.pieces === "gate_up") && !$eq($get(info.ne, 1), width))) {
+return ("" + $str(prefix) + $str(own) + " is not twice as wide as expert_feed_forward_length says");
+}
+is_one_block = ((role.axis === 0) && ($eq($get(info.ne, 0), info.quant.block) && (info.quant.block > 1)));
+if (($truth(is_one_block) && (() => { for (const ne of self.tensor($add(prefix, own))) { if ($in(0, ne)) return true; } return false; })())) {
+return ("" + "a card gets nothing of " + $str(prefix) + $str(own) + ", whose rows are one block each");
+}
+return null;
+}
+_role_of(name) {
+const self = this;
+let is_grouped;
+if ($in(self._model.arch, slices$WHOLE)) {
+return null;
+}
+is_grouped = (self._hparams.family.graph.attention === "compressed");
+return slices$_role(name, ($truth(is_grouped) ? slices$_PATTERNS_OF_GROUPS : slices$_PATTERNS));
+}
+get torn_layer() {
+const self = this;
+let il, layer, own, shares;
+for (const $row of $enumerate(self._hparams.layers)) {
+il = $row[0];
+layer = $row[1];
+own = layer.cache_layer;
+if (($truth(layer.has_attention) && !$eq(own, il))) {
+shares = (function* () { for (const each of [il, own]) { yield self.cache("cache_k", each, layer.k_width); } })();
+if (($len($set(shares)) > 1)) {
+return il;
+}
+}
+}
+return null;
+}
+runs_beside_cache(il) {
+const self = this;
+let layer, queries;
+layer = $get(self._hparams.layers, il);
+if (($truth(layer.is_recurrent) || $in(("" + "blk." + $str(il) + ".attn_qkv.weight"), self._model.tensors))) {
+return false;
+}
+queries = self._cut(slices$_role("attn_q.weight"), il, (layer.n_head * layer.head_k), 1);
+return (() => { for (const n of queries) { if (!($mod(n, (layer.n_head_kv * layer.head_k)) === 0)) return false; } return true; })();
+}
+_cut(role, il, extent, block) {
+const self = this;
+let card, found, info, like, n, n_times, piece, share, turn;
+if ((role == null)) {
+return $repeat([extent], self._n_cards);
+}
+for (like of $bound(role, "like")) {
+info = self._model.tensors.get(("" + "blk." + $str(il) + "." + $str(like)));
+if ((info != null)) {
+block = info.quant.block;
+break;
+}
+}
+turn = ((il == null) ? self._last_turn : $get(self._turns, il));
+found = $repeat([0], self._n_cards);
+for (const $row of self._segments(role, $or(il, () => 0), extent, block)) {
+n = $row[0];
+n_times = $row[1];
+piece = $row[2];
+for (const $row of $enumerate(self._divided(n, piece, turn))) {
+card = $row[0];
+share = $row[1];
+$put(found, card, $extended($get(found, card), (n_times * share)));
+}
+}
+return found;
+}
+_divided(n, piece, turn) {
+const self = this;
+let card, cards, found, high, j, low, sums;
+cards = (() => { const $into = []; for (const j of $range(self._n_cards)) { $into.push($mod($add(j, turn), self._n_cards)); } return $into; })();
+sums = [];
+for (card of cards) {
+$list.append(sums, placement$float32($add(($truth(sums) ? $get(sums, (-1)) : 0.0), $get(self._shares, card))));
+}
+{
+const $row = $items([$repeat([0], self._n_cards), 0]);
+found = $row[0];
+low = $row[1];
+}
+for (const $row of $enumerate(cards)) {
+j = $row[0];
+card = $row[1];
+if ($eq(j, (self._n_cards - 1))) {
+high = n;
+}
+else {
+if ($truth($get(sums, (-1)))) {
+high = slices$_rounded($int(placement$float32((placement$float32((placement$float32(n) * $get(sums, j))) / $get(sums, (-1))))), piece);
+}
+else {
+high = slices$_rounded($floordiv((n * (j + 1)), self._n_cards), piece);
+}
+}
+$put(found, card, $sub(high, low));
+low = high;
+}
+return found;
+}
+_segments(role, il, extent, block) {
+const self = this;
+let efficient, halves, layer, n_groups, n_heads, rank, sizes, ssm;
+{
+const $row = $items([$get(self._layers, il), self._hparams.ssm]);
+layer = $row[0];
+ssm = $row[1];
+}
+efficient = $math.lcm(block, slices$EFFICIENT);
+if ((role.pieces === "up")) {
+halves = ($eq(extent, (2 * $get(self._n_ff, il))) ? 2 : 1);
+return [[$floordiv(extent, halves), halves, efficient]];
+}
+if ((role.pieces === "gate_up")) {
+return [[$floordiv(extent, 2), 2, efficient]];
+}
+if ((role.pieces === "block")) {
+return [[extent, 1, efficient]];
+}
+if ((role.pieces === "row")) {
+return [[extent, 1, 1]];
+}
+if ($truth($string.startswith(role.pieces, "group"))) {
+n_groups = $max(self._model.integer("attention.output_group_count", 1), 1);
+n_heads = $floordiv(layer.n_head, n_groups);
+sizes = $dict([["group_heads", n_heads], ["group_queries", (n_heads * layer.head_k)]]);
+rank = self._model.integer("attention.output_lora_rank", 1);
+return [[extent, 1, sizes.get(role.pieces, rank)]];
+}
+if (($truth(layer.is_recurrent) && (ssm != null) && $truth(ssm.state))) {
+return self._of_state(role.pieces, ssm, extent, $math.lcm(efficient, ssm.state));
+}
+return self._of_heads(role.pieces, layer, extent, block);
+}
+_of_heads(pieces, layer, extent, block) {
+const self = this;
+let efficient, gated, key, n_heads, n_query, n_shared, query, sizes, value, width;
+n_shared = $floordiv(layer.n_head, $max(layer.n_head_kv, 1));
+width = (n_shared * layer.head_k);
+if ((!$truth(layer.n_head_kv) || !$truth(width))) {
+return [[extent, 1, 1]];
+}
+efficient = block;
+while (($lt(efficient, slices$EFFICIENT) && $lt((efficient * self._n_cards), width))) {
+efficient = (efficient * 2);
+}
+n_heads = $floordiv($math.lcm(width, efficient), layer.head_k);
+key = ($floordiv(n_heads, n_shared) * layer.head_k);
+value = ($floordiv(key, layer.head_k) * layer.head_v);
+query = (n_heads * layer.head_k);
+n_query = (layer.n_head * layer.head_k);
+if ((self._hparams.family.graph.attention === "gated")) {
+{
+const $row = $items([(2 * n_query), $math.lcm((2 * width), efficient)]);
+n_query = $row[0];
+gated = $row[1];
+}
+}
+else {
+gated = query;
+}
+if ((pieces === "fused")) {
+return [[n_query, 1, gated], [layer.k_width, 1, key], [layer.v_width, 1, value]];
+}
+sizes = $dict([["query", gated], ["key", key], ["value", value], ["head", n_heads], ["gate", ($eq(extent, layer.n_head) ? n_heads : query)], ["output", (n_heads * layer.head_v)]]);
+return [[extent, 1, sizes.get(pieces, 1)]];
+}
+_of_state(pieces, ssm, extent, piece) {
+const self = this;
+let keys, less, more, n_inputs, values;
+if ((pieces === "pairs_of_state")) {
+return [[extent, 1, $floordiv((2 * piece), ssm.state)]];
+}
+{
+const $row = $items([(ssm.state * ssm.groups), (ssm.state * ssm.rank)]);
+keys = $row[0];
+values = $row[1];
+}
+more = $dict([["conv_state", (ssm.conv_kernel - 1)], ["ssm_state", ssm.state]]).get(pieces, 1);
+less = ((pieces === "heads_of_state") ? ssm.state : 1);
+function run(n, n_times) {
+return [$floordiv((n * more), less), n_times, $floordiv((piece * more), less)];
+}
+n_inputs = ($in(pieces, ["fused", "conv_state"]) ? 2 : 0);
+if ($truth(self._hparams.family.graph.repeats_keys)) {
+return [run(keys, n_inputs), run(values, 1)];
+}
+return [run(keys, (n_inputs + $floordiv(ssm.rank, $max(ssm.groups, 1))))];
+}
+}
+function slices$_rounded(n, piece) {
+return (n - $mod(n, $max(piece, 1)));
+}
+function slices$_role(name, patterns = slices$_PATTERNS) {
+return (() => { for (const $row of patterns) { const pattern = $row[0], role = $row[1]; if ($truth(pattern.match(name))) { return role; } } return null; })();
+}
 const loops$NOWHERE = (-1);
 class loops$Loop {
-constructor(begin, end, before, own, first, reads, views) {
+constructor(begin, end, before, own, copies, first, reads, views) {
 this.begin = begin;
 this.end = end;
 this.before = before;
 this.own = own;
+this.copies = copies;
 this.first = first;
 this.reads = reads;
 this.views = views;
 }
 }
-$dataclass(loops$Loop, ["begin", "end", "before", "own", "first", "reads", "views"], true);
+$dataclass(loops$Loop, ["begin", "end", "before", "own", "copies", "first", "reads", "views"], true);
 function loops$find_loop(program, ends) {
 let _, after, before, begin, changing, earlier, end, first, later, made, own, reads, shared, takes, views;
-[begin, end, after] = ends;
+{
+const $row = $items(ends);
+begin = $row[0];
+end = $row[1];
+after = $row[2];
+}
 later = ($eq($sub(after, end), $sub(end, begin)) ? loops$_later(program, begin, end) : null);
 if ((later == null)) {
 return null;
@@ -6142,20 +7099,22 @@ return null;
 }
 first = $set(program.first);
 made = $union(first, $set($slice(program.nodes, begin, end, null)));
-for ([takes, _] of $slice(program.steps, begin, end, null)) {
+for (const $row of $slice(program.steps, begin, end, null)) {
+takes = $row[0];
+_ = $row[1];
 made = $updated(made, $set(takes));
 }
-if (!$truth(made.issuperset(own))) {
+if ((!$truth(made.issuperset(own)) || (() => { for (const n of $both(first, $set(own))) { if ($eq($bound($get(program.tensors, n), "kind"), tensor$COPIED)) return true; } return false; })())) {
 return null;
 }
-reads = $collections.Counter((() => { const $into = []; for (const [, read] of $slice(program.steps, begin, end, null)) { for (const n of read) { $into.push(n); } } return $into; })());
+reads = $collections.Counter((() => { const $into = []; for (const $row of $slice(program.steps, begin, end, null)) { const read = $row[1]; for (const n of read) { $into.push(n); } } return $into; })());
 views = $collections.Counter((() => { const $into = []; for (const n of $slice(program.nodes, begin, end, null)) { if ((!$eq(n, loops$NOWHERE) && $truth(loops$_is_view(program, n)))) { $into.push($get(program.owners, n)); } } return $into; })());
 earlier = $dict((() => { const $into = []; for (const n of before) { $into.push([$get(later, n), n]); } return $into; })());
 if (!(() => { for (const n of own) { if (!$truth(loops$_is_done(program, n, reads, views, earlier))) return false; } return true; })()) {
 return null;
 }
 shared = (() => { const $into = []; for (const n of $sorted(later)) { if ($eq($get(later, n), n)) { $into.push(n); } } return $into; })();
-return new loops$Loop(begin, end, $tuple((() => { const $into = []; for (const n of before) { $into.push([n, $get(later, n)]); } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if (!$in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if ($in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, reads)) { $into.push([n, $get(reads, n)]); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, views)) { $into.push([n, $get(views, n)]); } } return $into; })()));
+return new loops$Loop(begin, end, $tuple((() => { const $into = []; for (const n of before) { $into.push([n, $get(later, n)]); } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if (!$in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if ((!$in(n, first) && $eq($bound($get(program.tensors, n), "kind"), tensor$COPIED))) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if ($in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, reads)) { $into.push([n, $get(reads, n)]); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, views)) { $into.push([n, $get(views, n)]); } } return $into; })()));
 }
 function loops$_later(program, begin, end) {
 let i, known, later, left, n, other;
@@ -6166,7 +7125,11 @@ if ((left == null)) {
 return null;
 }
 while ($truth(left)) {
-[n, other] = $list.pop(left);
+{
+const $row = $items($list.pop(left));
+n = $row[0];
+other = $row[1];
+}
 known = later.get(n, loops$NOWHERE);
 if ($eq(known, other)) {
 continue;
@@ -6182,30 +7145,47 @@ return ($eq($len($set(later.values())), $len(later)) ? later : null);
 }
 function loops$_beside(program, i, j) {
 let mine, n, next_n, one, other, others, own, pairs, theirs;
-[one, other] = [$get(program.steps, i), $get(program.steps, j)];
+{
+const $row = $items([$get(program.steps, i), $get(program.steps, j)]);
+one = $row[0];
+other = $row[1];
+}
 if (!$eq([$len($get(one, 0)), $len($get(one, 1))], [$len($get(other, 0)), $len($get(other, 1))])) {
 return null;
 }
 pairs = [[$get(program.nodes, i), $get(program.nodes, j)]];
-for ([mine, others] of $zip(one, other, new $Named({strict: true}))) {
+for (const $row of $zip(one, other, new $Named({strict: true}))) {
+mine = $row[0];
+others = $row[1];
 pairs = $extended(pairs, $zip(mine, others, new $Named({strict: true})));
 }
-for ([n, next_n] of $zip($get(one, 0), $get(other, 0), new $Named({strict: true}))) {
-[own, theirs] = [$get(program.candidates, n), $get(program.candidates, next_n)];
+for (const $row of $zip($get(one, 0), $get(other, 0), new $Named({strict: true}))) {
+n = $row[0];
+next_n = $row[1];
+{
+const $row = $items([$get(program.candidates, n), $get(program.candidates, next_n)]);
+own = $row[0];
+theirs = $row[1];
+}
 if ((!$eq($get(program.tensors, n).op, $get(program.tensors, next_n).op) || !$eq($len(own), $len(theirs)))) {
 return null;
 }
-pairs = $extended(pairs, (() => { const $into = []; for (const [[a, ], [b, ]] of $zip(own, theirs, new $Named({strict: true}))) { $into.push([a, b]); } return $into; })());
+pairs = $extended(pairs, (() => { const $into = []; for (const $row of $zip(own, theirs, new $Named({strict: true}))) { const a = $row[0][0], b = $row[1][0]; $into.push([a, b]); } return $into; })());
 }
 return pairs;
 }
 function loops$_is_alike(program, n, other) {
-let a, b;
+let a, are_copies, b;
 if ($eq(n, other)) {
 return true;
 }
-[a, b] = [$get(program.tensors, n), $get(program.tensors, other)];
-return ((a.quant === b.quant) && $eq(a.ne, b.ne) && $eq(a.nb, b.nb) && $eq(a.is_output, b.is_output) && $eq($get(program.pools, n), $get(program.pools, other)));
+{
+const $row = $items([$get(program.tensors, n), $get(program.tensors, other)]);
+a = $row[0];
+b = $row[1];
+}
+are_copies = ($eq($bound(a, "kind"), $bound(b, "kind")) && $eq($bound(b, "kind"), tensor$COPIED));
+return $and($or(are_copies, () => ((a.quant === b.quant) && $eq(a.nb, b.nb))), () => $eq(a.ne, b.ne), () => $eq(a.is_output, b.is_output), () => $eq($get(program.pools, n), $get(program.pools, other)));
 }
 function loops$_is_view(program, n) {
 return (!$eq($get(program.owners, n), loops$NOWHERE) && ($get(program.tensors, n).op !== "NONE"));
@@ -6215,7 +7195,12 @@ let at, n_reads, n_views;
 if ($truth($get(program.tensors, n).root.is_output)) {
 return true;
 }
-[n_reads, n_views, at] = [0, 0, n];
+{
+const $row = $items([0, 0, n]);
+n_reads = $row[0];
+n_views = $row[1];
+at = $row[2];
+}
 while (!$eq(at, loops$NOWHERE)) {
 n_reads = $extended(n_reads, $get(reads, at));
 n_views = $extended(n_views, $get(views, at));
@@ -6237,15 +7222,29 @@ self.peak_at = self.live_peak_at = 0;
 take(n) {
 const self = this;
 let at, best, best_size, block, decisions, end, free, i, size;
-[free, decisions] = [self.free, self.decisions];
+{
+const $row = $items([self.free, self.decisions]);
+free = $row[0];
+decisions = $row[1];
+}
 $list.append(decisions, pool$_TAKE);
-[best, best_size] = [0, pool$_UNBOUNDED];
-for ([i, block] of $enumerate(free)) {
+{
+const $row = $items([0, pool$_UNBOUNDED]);
+best = $row[0];
+best_size = $row[1];
+}
+for (const $row of $enumerate(free)) {
+i = $row[0];
+block = $row[1];
 size = $get(block, 1);
 if ($le(n, size)) {
 $list.append(decisions, i);
 if ($le(size, best_size)) {
-[best, best_size] = [i, size];
+{
+const $row = $items([i, size]);
+best = $row[0];
+best_size = $row[1];
+}
 }
 }
 }
@@ -6262,22 +7261,40 @@ $delete(free, best);
 }
 end = $add(at, n);
 if ($gt(end, self.peak)) {
-[self.peak, self.peak_at] = [end, $len(decisions)];
+{
+const $row = $items([end, $len(decisions)]);
+self.peak = $row[0];
+self.peak_at = $row[1];
+}
 }
 self.live = $extended(self.live, n);
 if ($gt(self.live, self.live_peak)) {
-[self.live_peak, self.live_peak_at] = [self.live, $len(decisions)];
+{
+const $row = $items([self.live, $len(decisions)]);
+self.live_peak = $row[0];
+self.live_peak_at = $row[1];
+}
 }
 return at;
 }
 give_back(at, n) {
 const self = this;
 let block, decisions, end, free, i, is_followed, place, start;
-[free, decisions] = [self.free, self.decisions];
+{
+const $row = $items([self.free, self.decisions]);
+free = $row[0];
+decisions = $row[1];
+}
 self.live = $sub(self.live, n);
-[end, place] = [$add(at, n), (-1)];
+{
+const $row = $items([$add(at, n), (-1)]);
+end = $row[0];
+place = $row[1];
+}
 $list.append(decisions, pool$_GIVE_BACK);
-for ([i, block] of $enumerate(free)) {
+for (const $row of $enumerate(free)) {
+i = $row[0];
+block = $row[1];
 start = $get(block, 0);
 if ($eq($add(start, $get(block, 1)), at)) {
 $put(block, 1, $extended($get(block, 1), n));
@@ -6303,39 +7320,64 @@ $list.append(decisions, ((4 * place) + 3));
 }
 }
 class allocation$Allocation {
-constructor(program, sizes, alike, times, n_pools) {
+constructor(program, sizes, alike, left_out, n_pools) {
 const self = this;
-let loop, n, n_more;
+let loop, n, repetitions;
 n = $len(program.tensors);
-[self._program, self._sizes, self._alike, self._times] = [program, sizes, alike, times];
+{
+const $row = $items([program, $list(sizes), alike]);
+self._program = $row[0];
+self._sizes = $row[1];
+self._alike = $row[2];
+}
+self._left_out = left_out;
 self.pools = (() => { const $into = []; for (const _ of $range(n_pools)) { $into.push(new pool$Pool()); } return $into; })();
-[self.children, self.views] = [$list(program.n_children), $list(program.n_views)];
-[self._pool, self._address, self._size] = [$list(program.pools), $repeat([0], n), $repeat([0], n)];
+{
+const $row = $items([$list(program.n_children), $list(program.n_views)]);
+self.children = $row[0];
+self.views = $row[1];
+}
+{
+const $row = $items([$list(program.pools), $repeat([0], n), $repeat([0], n)]);
+self._pool = $row[0];
+self._address = $row[1];
+self._size = $row[2];
+}
 self._is_allocated = $repeat([false], n);
 self._later = $dict([]);
-for ([loop, n_more] of $zip(program.loops, times, new $Named({strict: true}))) {
-self._add_uses(loop, n_more);
+for (const $row of $zip(program.loops, left_out, new $Named({strict: true}))) {
+loop = $row[0];
+repetitions = $row[1];
+self._add_uses(loop, $len(repetitions));
 }
 }
 _add_uses(loop, n) {
 const self = this;
 let count, number;
-for ([number, count] of loop.reads) {
+for (const $row of loop.reads) {
+number = $row[0];
+count = $row[1];
 $put(self.children, number, $extended($get(self.children, number), (count * n)));
 }
-for ([number, count] of loop.views) {
+for (const $row of loop.views) {
+number = $row[0];
+count = $row[1];
 $put(self.views, number, $extended($get(self.views, number), (count * n)));
 }
 }
 begin() {
 const self = this;
 let _, each, loop, loops, n_more, number, pairs;
-pairs = $zip($bound(self, "_program").loops, self._times, new $Named({strict: true}));
-loops = $dict((() => { const $into = []; for (const [loop, n_more] of pairs) { if ($truth(loop.first)) { $into.push([$get(loop.first, (-1)), [loop, n_more]]); } } return $into; })());
+pairs = $zip($bound(self, "_program").loops, $bound(self, "_left_out"), new $Named({strict: true}));
+loops = $dict((() => { const $into = []; for (const $row of pairs) { const loop = $row[0], left_out = $row[1]; if ($truth(loop.first)) { $into.push([$get(loop.first, (-1)), [loop, $len(left_out)]]); } } return $into; })());
 for (number of $bound(self, "_program").first) {
 self.allocate(number);
 if ($in(number, loops)) {
-[loop, n_more] = $get(loops, number);
+{
+const $row = $items($get(loops, number));
+loop = $row[0];
+n_more = $row[1];
+}
 for (_ of $range(n_more)) {
 for (each of loop.first) {
 $list.append(self._later.setdefault(each, []), self._new_place(each));
@@ -6347,14 +7389,24 @@ $list.append(self._later.setdefault(each, []), self._new_place(each));
 _new_place(number) {
 const self = this;
 let pool, size;
-[pool, size] = [$get($bound(self, "_program").pools, number), $get(self._sizes, number)];
+{
+const $row = $items([$get($bound(self, "_program").pools, number), $get(self._sizes, number)]);
+pool = $row[0];
+size = $row[1];
+}
 return [pool, $get(self.pools, pool).take(size), size];
 }
 execute(begin, end) {
 const self = this;
 let children, number, reads, takes, views;
-[children, views] = [self.children, self.views];
-for ([takes, reads] of $slice($bound(self, "_program").steps, begin, end, null)) {
+{
+const $row = $items([self.children, self.views]);
+children = $row[0];
+views = $row[1];
+}
+for (const $row of $slice($bound(self, "_program").steps, begin, end, null)) {
+takes = $row[0];
+reads = $row[1];
 for (number of takes) {
 self.allocate(number);
 }
@@ -6366,20 +7418,29 @@ self.release(number);
 }
 }
 }
-repeat(loop, n_more) {
+repeat(loop, left_out) {
 const self = this;
-let before, i, n_skipped, seen;
+let before, i, n_more, n_skipped, number, seen, size;
 seen = $dict([[self._state(loop), 0]]);
-i = 0;
+{
+const $row = $items([0, $len(left_out)]);
+i = $row[0];
+n_more = $row[1];
+}
 while ($lt(i, n_more)) {
 self._move_on(loop);
+for (const $row of $zip(loop.copies, $get(left_out, i), new $Named({strict: true}))) {
+number = $row[0];
+size = $row[1];
+$put(self._sizes, number, size);
+}
 self.execute($bound(loop, "begin"), loop.end);
 i = $extended(i, 1);
 if ($truth(loop.first)) {
 continue;
 }
 before = seen.setdefault(self._state(loop), i);
-if ($lt(before, i)) {
+if (($lt(before, i) && $eq($slice(left_out, before, $sub($add(before, n_more), i), null), $slice(left_out, i, null, null)))) {
 n_skipped = ($floordiv($sub(n_more, i), $sub(i, before)) * $sub(i, before));
 self._add_uses(loop, (-n_skipped));
 i = $extended(i, n_skipped);
@@ -6391,23 +7452,25 @@ _state(loop) {
 const self = this;
 let holes, places;
 holes = $tuple((() => { const $into = []; for (const pool of self.pools) { $into.push($tuple($map($tuple, pool.free))); } return $into; })());
-places = $tuple((() => { const $into = []; for (const [, n] of loop.before) { $into.push(($truth($get(self._is_allocated, n)) ? [$get(self._pool, n), $get(self._address, n)] : [])); } return $into; })());
+places = $tuple((() => { const $into = []; for (const $row of loop.before) { const n = $row[1]; $into.push(($truth($get(self._is_allocated, n)) ? [$get(self._pool, n), $get(self._address, n)] : [])); } return $into; })());
 return [holes, places];
 }
 _move_on(loop) {
 const self = this;
 let later, number, place, program;
 program = $bound(self, "_program");
-for ([number, later] of loop.before) {
+for (const $row of loop.before) {
+number = $row[0];
+later = $row[1];
 {
-const $values = [...[$get(self.children, later), $get(self.views, later)]];
-$put(self.children, number, $values[0]);
-$put(self.views, number, $values[1]);
+const $row = $items([$get(self.children, later), $get(self.views, later)]);
+$put(self.children, number, $row[0]);
+$put(self.views, number, $row[1]);
 }
 {
-const $values = [...[$get(self._pool, later), $get(self._address, later)]];
-$put(self._pool, number, $values[0]);
-$put(self._address, number, $values[1]);
+const $row = $items([$get(self._pool, later), $get(self._address, later)]);
+$put(self._pool, number, $row[0]);
+$put(self._address, number, $row[1]);
 }
 $put(self._size, number, $get(self._size, later));
 $put(self._is_allocated, number, $get(self._is_allocated, later));
@@ -6421,10 +7484,10 @@ $put(self._is_allocated, number, false);
 for (number of loop.first) {
 place = $list.pop($get(self._later, number), 0);
 {
-const $values = [...place];
-$put(self._pool, number, $values[0]);
-$put(self._address, number, $values[1]);
-$put(self._size, number, $values[2]);
+const $row = $items(place);
+$put(self._pool, number, $row[0]);
+$put(self._address, number, $row[1]);
+$put(self._size, number, $row[2]);
 }
 $put(self._is_allocated, number, true);
 }
@@ -6433,17 +7496,23 @@ allocate(number) {
 const self = this;
 let address, pair, pool, size, source;
 $put(self._is_allocated, number, true);
-for ([source, pair] of $get($bound(self, "_program").candidates, number)) {
+for (const $row of $get($bound(self, "_program").candidates, number)) {
+source = $row[0];
+pair = $row[1];
 if (($truth($get(self._is_allocated, source)) && $truth($get(self._alike, pair)) && $truth(self._reuse(number, source)))) {
 return null;
 }
 }
-[pool, size] = [$get(self._pool, number), $get(self._sizes, number)];
+{
+const $row = $items([$get(self._pool, number), $get(self._sizes, number)]);
+pool = $row[0];
+size = $row[1];
+}
 address = $get(self.pools, pool).take(size);
 {
-const $values = [...[size, address]];
-$put(self._size, number, $values[0]);
-$put(self._address, number, $values[1]);
+const $row = $items([size, address]);
+$put(self._size, number, $row[0]);
+$put(self._address, number, $row[1]);
 }
 }
 _reuse(number, source) {
@@ -6453,7 +7522,11 @@ if ((($get(self.children, source) !== 1) || ($get(self.views, source) !== 0))) {
 return false;
 }
 $put(self._is_allocated, source, false);
-[number_pool, address] = [$get(self._pool, source), $get(self._address, source)];
+{
+const $row = $items([$get(self._pool, source), $get(self._address, source)]);
+number_pool = $row[0];
+address = $row[1];
+}
 if ($eq(number_pool, $get(self._pool, number))) {
 size = $get(self._sizes, number);
 }
@@ -6461,10 +7534,10 @@ else {
 size = $get(self._sizes, $get($bound(self, "_program").elsewhere, [number, number_pool]));
 }
 {
-const $values = [...[number_pool, address, size]];
-$put(self._pool, number, $values[0]);
-$put(self._address, number, $values[1]);
-$put(self._size, number, $values[2]);
+const $row = $items([number_pool, address, size]);
+$put(self._pool, number, $row[0]);
+$put(self._address, number, $row[1]);
+$put(self._size, number, $row[2]);
 }
 had = $get(self._size, source);
 if ($gt(had, size)) {
@@ -6494,7 +7567,11 @@ let address, pool;
 if ($truth($get($bound(self, "_program").tensors, number).is_output)) {
 return null;
 }
-[pool, address] = [$get(self._pool, number), $get(self._address, number)];
+{
+const $row = $items([$get(self._pool, number), $get(self._address, number)]);
+pool = $row[0];
+address = $row[1];
+}
 $get(self.pools, pool).give_back(address, $get(self._size, number));
 $put(self._is_allocated, number, false);
 }
@@ -6502,9 +7579,10 @@ $put(self._is_allocated, number, false);
 const allocator$INPLACE_OPS = $frozenset($set(["SCALE", "DIAG_MASK_ZERO", "DIAG_MASK_INF", "ADD", "ADD_ID", "ADD1", "SUB", "MUL", "DIV", "SQR", "SQRT", "LOG", "UNARY", "ROPE", "ROPE_BACK", "SILU_BACK", "RMS_NORM", "RMS_NORM_BACK", "SOFT_MAX", "SOFT_MAX_BACK", "FILL", "CLAMP"]));
 const allocator$_UNSEEN = (-2);
 class allocator$AllocationProgram {
-constructor(leafs, nodes, repeated = []) {
+constructor(leafs, nodes, repeated = [], layers = []) {
 const self = this;
 let pool, source, t;
+self.layers = layers;
 self.tensors = [];
 self.owners = [];
 self.pools = [];
@@ -6514,10 +7592,14 @@ self.n_views = [];
 self.pairs = [];
 self._numbers = $dict([]);
 self.first = [];
-for ([t, pool] of leafs) {
+for (const $row of leafs) {
+t = $row[0];
+pool = $row[1];
 self._take(t, pool, self.first);
 }
-for ([t, pool] of nodes) {
+for (const $row of nodes) {
+t = $row[0];
+pool = $row[1];
 for (source of t.src) {
 if ($truth(source.is_input)) {
 self._take(source, pool, self.first);
@@ -6525,7 +7607,7 @@ self._take(source, pool, self.first);
 }
 }
 self.nodes = [];
-self.steps = (() => { const $into = []; for (const [t, pool] of nodes) { $into.push(self._step(t, pool)); } return $into; })();
+self.steps = (() => { const $into = []; for (const $row of nodes) { const t = $row[0], pool = $row[1]; $into.push(self._step(t, pool)); } return $into; })();
 self.elsewhere = $dict([]);
 self.places = self._all_places();
 self.loops = self._loops(nodes, repeated);
@@ -6539,25 +7621,28 @@ return [self.first, self.steps, self.owners, self.pools, self.candidates, self.p
 }
 sizes(size) {
 const self = this;
-return (() => { const $into = []; for (const [number, pool] of self.places) { $into.push((!$eq(pool, loops$NOWHERE) ? size($get(self.tensors, number), pool) : 0)); } return $into; })();
+return (() => { const $into = []; for (const $row of self.places) { const number = $row[0], pool = $row[1]; $into.push((!$eq(pool, loops$NOWHERE) ? size($get(self.tensors, number), pool) : 0)); } return $into; })();
 }
 likeness() {
 const self = this;
-return (() => { const $into = []; for (const [one, other] of self.pairs) { $into.push(($eq($get(self.tensors, one).ne, $get(self.tensors, other).ne) && $eq($get(self.tensors, one).nb, $get(self.tensors, other).nb))); } return $into; })();
+return (() => { const $into = []; for (const $row of self.pairs) { const one = $row[0], other = $row[1]; $into.push(($eq($get(self.tensors, one).ne, $get(self.tensors, other).ne) && $eq($get(self.tensors, one).nb, $get(self.tensors, other).nb))); } return $into; })();
 }
-run(sizes, alike, alignments, times = []) {
+run(sizes, alike, alignments, left_out = []) {
 const self = this;
-return $get(self.run_traced(sizes, alike, alignments, times), 0);
+return $get(self.run_traced(sizes, alike, alignments, left_out), 0);
 }
-run_traced(sizes, alike, alignments, times = []) {
+run_traced(sizes, alike, alignments, left_out = []) {
 const self = this;
-let at, decisions, loop, n_more, packing, pool, run;
-run = new allocation$Allocation(self, self._padded(sizes, alignments), alike, times, $len(alignments));
+let at, decisions, further, loop, packing, pool, repetitions, run;
+further = self._padded_copies(left_out, alignments);
+run = new allocation$Allocation(self, self._padded(sizes, alignments), alike, further, $len(alignments));
 run.begin();
 at = 0;
-for ([loop, n_more] of $zip(self.loops, times, new $Named({strict: true}))) {
+for (const $row of $zip(self.loops, further, new $Named({strict: true}))) {
+loop = $row[0];
+repetitions = $row[1];
 run.execute(at, loop.end);
-run.repeat(loop, n_more);
+run.repeat(loop, repetitions);
 at = loop.end;
 }
 run.execute(at, $len(self.steps));
@@ -6569,27 +7654,45 @@ decisions = $extended(decisions, [$len(pool.decisions), pool.peak_at, pool.live_
 packing = new buffers$Packing($tuple((() => { const $into = []; for (const pool of run.pools) { $into.push(pool.peak); } return $into; })()), $tuple((() => { const $into = []; for (const pool of run.pools) { $into.push(pool.live_peak); } return $into; })()));
 return [packing, decisions];
 }
-most_bytes(sizes, alignments, times = []) {
+most(sizes, alignments, left_out = []) {
 const self = this;
-let loop, n_more, number, padded, taken, total;
-[total, padded] = [$repeat([0], $len(alignments)), self._padded(sizes, alignments)];
-for (taken of [self.first, ...(() => { const $into = []; for (const [takes, ] of self.steps) { $into.push(takes); } return $into; })()]) {
+let copies, loop, number, padded, repetitions, size, sizes_of_copies, taken, total;
+{
+const $row = $items([$repeat([0], $len(alignments)), self._padded(sizes, alignments)]);
+total = $row[0];
+padded = $row[1];
+}
+for (taken of [self.first, ...(() => { const $into = []; for (const $row of self.steps) { const takes = $row[0]; $into.push(takes); } return $into; })()]) {
 for (number of taken) {
 $put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), $get(padded, number)));
 }
 }
-for ([loop, n_more] of $zip(self.loops, times, new $Named({strict: true}))) {
+for (const $row of $zip(self.loops, self._padded_copies(left_out, alignments), new $Named({strict: true}))) {
+loop = $row[0];
+repetitions = $row[1];
+copies = $frozenset(loop.copies);
 for (number of [...loop.own, ...loop.first]) {
-if ($eq($get(self.owners, number), loops$NOWHERE)) {
-$put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), (n_more * $get(padded, number))));
+if (($eq($get(self.owners, number), loops$NOWHERE) && !$in(number, copies))) {
+$put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), ($len(repetitions) * $get(padded, number))));
+}
+}
+for (sizes_of_copies of repetitions) {
+for (const $row of $zip(loop.copies, sizes_of_copies, new $Named({strict: true}))) {
+number = $row[0];
+size = $row[1];
+$put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), size));
 }
 }
 }
-return $tuple(total);
+return new buffers$Packing($tuple(total), $tuple(total));
+}
+_padded_copies(left_out, alignments) {
+const self = this;
+return (() => { const $into = []; for (const $row of $zip(self.loops, left_out, new $Named({strict: true}))) { const loop = $row[0], repetitions = $row[1]; $into.push($tuple((() => { const $into = []; for (const sizes of repetitions) { $into.push($tuple((() => { const $into = []; for (const $row of $zip(loop.copies, sizes, new $Named({strict: true}))) { const number = $row[0], size = $row[1]; $into.push(tensor$pad(size, $get(alignments, $get(self.pools, number)))); } return $into; })())); } return $into; })())); } return $into; })();
 }
 _padded(sizes, alignments) {
 const self = this;
-return (() => { const $into = []; for (const [size, [, pool]] of $zip(sizes, self.places, new $Named({strict: true}))) { $into.push((!$eq(pool, loops$NOWHERE) ? tensor$pad(size, $get(alignments, pool)) : 0)); } return $into; })();
+return (() => { const $into = []; for (const $row of $zip(sizes, self.places, new $Named({strict: true}))) { const size = $row[0], pool = $row[1][1]; $into.push((!$eq(pool, loops$NOWHERE) ? tensor$pad(size, $get(alignments, pool)) : 0)); } return $into; })();
 }
 _number(t) {
 const self = this;
@@ -6644,7 +7747,12 @@ const self = this;
 let number, numbers, own, owners, pools, reads, source, takes;
 takes = [];
 reads = [];
-[numbers, owners, pools] = [self._numbers, self.owners, self.pools];
+{
+const $row = $items([self._numbers, self.owners, self.pools]);
+numbers = $row[0];
+owners = $row[1];
+pools = $row[2];
+}
 for (source of t.src) {
 number = numbers.get(source, allocator$_UNSEEN);
 if (($eq(number, allocator$_UNSEEN) || (!$eq(number, loops$NOWHERE) && ($eq($get(owners, number), $get(pools, number)) && $eq($get(pools, number), loops$NOWHERE))))) {
@@ -6665,14 +7773,20 @@ return [$tuple(takes), $tuple(reads)];
 _all_places() {
 const self = this;
 let _, nothing, number, others, own, places, pool, pools, reach, source, taken;
-[pools, places] = [self.pools, $list($enumerate(self.pools))];
+{
+const $row = $items([self.pools, $list($enumerate(self.pools))]);
+pools = $row[0];
+places = $row[1];
+}
 reach = $dict([]);
 nothing = $set();
-for (taken of [self.first, ...(() => { const $into = []; for (const [takes, ] of self.steps) { $into.push(takes); } return $into; })()]) {
+for (taken of [self.first, ...(() => { const $into = []; for (const $row of self.steps) { const takes = $row[0]; $into.push(takes); } return $into; })()]) {
 for (number of taken) {
 own = $get(pools, number);
 others = $set();
-for ([source, _] of $get(self.candidates, number)) {
+for (const $row of $get(self.candidates, number)) {
+source = $row[0];
+_ = $row[1];
 if (!$eq($get(pools, source), own)) {
 others.add($get(pools, source));
 }
@@ -6694,10 +7808,15 @@ _loops(nodes, repeated) {
 const self = this;
 let behind, each, ends, loop, loops, one, three, two;
 ends = $set((() => { const $into = []; for (const each of repeated) { for (const end of each) { $into.push(end); } } return $into; })());
-behind = $dict((() => { const $into = []; for (const [i, [t, ]] of $enumerate(nodes)) { if ($in(t, ends)) { $into.push([t, (i + 1)]); } } return $into; })());
+behind = $dict((() => { const $into = []; for (const $row of $enumerate(nodes)) { const i = $row[0], t = $row[1][0]; if ($in(t, ends)) { $into.push([t, (i + 1)]); } } return $into; })());
 loops = [];
 for (each of repeated) {
-[one, two, three] = (function* () { for (const end of each) { yield $get(behind, end); } })();
+{
+const $row = $items((function* () { for (const end of each) { yield $get(behind, end); } })());
+one = $row[0];
+two = $row[1];
+three = $row[2];
+}
 loop = loops$find_loop(self, [one, two, three]);
 if ((loop == null)) {
 break;
@@ -6718,7 +7837,11 @@ $dataclass(piecewise$_Run, ["packing", "decisions"], true);
 class piecewise$PiecewisePackings {
 constructor(run, alone) {
 const self = this;
-[self._run, self._alone] = [run, $frozenset(alone)];
+{
+const $row = $items([run, $frozenset(alone)]);
+self._run = $row[0];
+self._alone = $row[1];
+}
 self._cells = [];
 self._runs = $dict([]);
 self._n_asked = 0;
@@ -6751,18 +7874,35 @@ i = $bisect.bisect_left(self._cells, cells);
 if (!((0 < i) && (i < $len(self._cells)))) {
 return null;
 }
-[low, high] = [$get(self._cells, (i - 1)), $get(self._cells, i)];
-[one, other] = [$get(self._runs, low), $get(self._runs, high)];
+{
+const $row = $items([$get(self._cells, (i - 1)), $get(self._cells, i)]);
+low = $row[0];
+high = $row[1];
+}
+{
+const $row = $items([$get(self._runs, low), $get(self._runs, high)]);
+one = $row[0];
+other = $row[1];
+}
 if (!$eq(one.decisions, other.decisions)) {
 return null;
 }
-[a, b, at] = [$bound(one, "packing"), $bound(other, "packing"), [$sub(cells, low), $sub(high, low)]];
+{
+const $row = $items([$bound(one, "packing"), $bound(other, "packing"), [$sub(cells, low), $sub(high, low)]]);
+a = $row[0];
+b = $row[1];
+at = $row[2];
+}
 return new buffers$Packing(piecewise$_on_lines(a.bytes, b.bytes, ...at), piecewise$_on_lines(a.live_bytes, b.live_bytes, ...at));
 }
 _add(cells) {
 const self = this;
 let decisions, packing;
-[packing, decisions] = self._run(cells);
+{
+const $row = $items(self._run(cells));
+packing = $row[0];
+decisions = $row[1];
+}
 $put(self._runs, cells, new piecewise$_Run(packing, decisions));
 $list.insert(self._cells, $bisect.bisect_left(self._cells, cells), cells);
 return packing;
@@ -6784,153 +7924,306 @@ self._add(between);
 }
 }
 function piecewise$_on_lines(one, other, at, end) {
-return $tuple((() => { const $into = []; for (const [a, b] of $zip(one, other, new $Named({strict: true}))) { $into.push($add(a, ($floordiv($sub(b, a), end) * at))); } return $into; })());
+return $tuple((() => { const $into = []; for (const $row of $zip(one, other, new $Named({strict: true}))) { const a = $row[0], b = $row[1]; $into.push($add(a, ($floordiv($sub(b, a), end) * at))); } return $into; })());
 }
-const affine_sizes$N_SAMPLES = 3;
+const affine_sizes$_STEP = 256;
+const affine_sizes$_NOTHING = 1e-09;
 class affine_sizes$_Sample {
-constructor(cells, program, sizes) {
-this.cells = cells;
+constructor(at, program, sizes) {
+this.at = at;
 this.program = program;
 this.sizes = sizes;
 }
 }
-$dataclass(affine_sizes$_Sample, ["cells", "program", "sizes"], true);
+$dataclass(affine_sizes$_Sample, ["at", "program", "sizes"], true);
+class affine_sizes$_Step {
+constructor(column, step, share) {
+this.column = column;
+this.step = step;
+this.share = share;
+}
+}
+$dataclass(affine_sizes$_Step, ["column", "step", "share"], true);
 class affine_sizes$AffineSizes {
-constructor(is_rigid = false, n_samples = affine_sizes$N_SAMPLES, _samples = $list(), _sizes = $list(), _alike_at = $list(), _is_alike = $list(), _packings = $dict()) {
+constructor(n_checks = 1, is_rigid = false, _samples = $list(), _checks = $list(), _first = [], _steps = $list(), _sizes = $list(), _growing = $dict(), _is_alike = $list(), _gaps = $dict(), _piecewise = $dict(), _packings = $dict()) {
+this.n_checks = n_checks;
 this.is_rigid = is_rigid;
-this.n_samples = n_samples;
 this._samples = _samples;
+this._checks = _checks;
+this._first = _first;
+this._steps = _steps;
 this._sizes = _sizes;
-this._alike_at = _alike_at;
+this._growing = _growing;
 this._is_alike = _is_alike;
+this._gaps = _gaps;
+this._piecewise = _piecewise;
 this._packings = _packings;
 }
-get is_known() {
+knows(at) {
 const self = this;
-return $bool(self._sizes);
+return $and($bool(self._sizes), () => affine_sizes$_is_among(self._steps, self._first, at));
 }
-learn(cells, program, sizes) {
+get program() {
 const self = this;
-if (($truth(self.is_known) || (() => { for (const sample of self._samples) { if ($eq($bound(sample, "cells"), cells)) return true; } return false; })())) {
+return $get(self._samples, (-1)).program;
+}
+learn(at, program, sizes) {
+const self = this;
+let is_drawn, is_last, sample;
+if (($truth(self.knows(at)) || (() => { for (const each of [...self._samples, ...self._checks]) { if ($eq($bound(each, "at"), at)) return true; } return false; })())) {
 return null;
 }
-if ($truth(self.is_rigid)) {
-self._samples = [];
+sample = new affine_sizes$_Sample(at, program, sizes);
+if (($truth(self.is_rigid) || !$truth(self._samples))) {
+{
+const $row = $items([[sample], at]);
+self._samples = $row[0];
+self._first = $row[1];
 }
-$list.append(self._samples, new affine_sizes$_Sample(cells, program, sizes));
-if (($len(self._samples) >= self.n_samples)) {
-self.is_rigid = !$truth(self._draw());
-self._samples = $slice(self._samples, (-1), null, null);
+return null;
+}
+if ($truth(affine_sizes$_is_among(self._steps, self._first, at))) {
+$list.append(self._checks, sample);
+}
+else {
+$list.append(self._samples, sample);
+self._steps = affine_sizes$_steps((() => { const $into = []; for (const each of self._samples) { $into.push($bound(each, "at")); } return $into; })());
+}
+if (($len(self._checks) < self.n_checks)) {
+return null;
+}
+{
+const $row = $items([self._draw(), $eq($len(self._steps), $len(at))]);
+is_drawn = $row[0];
+is_last = $row[1];
+}
+if (!$truth(is_drawn)) {
+{
+const $row = $items([[], is_last]);
+self._sizes = $row[0];
+self.is_rigid = $row[1];
 }
 }
-at(cells) {
+if ($truth(is_last)) {
+{
+const $row = $items([[sample], []]);
+self._samples = $row[0];
+self._checks = $row[1];
+}
+}
+}
+at(at) {
 const self = this;
 let sample;
-if (!$truth(self.is_known)) {
-for (sample of self._samples) {
-if ($eq($bound(sample, "cells"), cells)) {
+if ($truth(self.knows(at))) {
+return self._at(at);
+}
+for (sample of [...self._samples, ...self._checks]) {
+if ($eq($bound(sample, "at"), at)) {
 return [sample.program, $bound(sample, "sizes"), sample.program.likeness()];
 }
 }
 return null;
 }
-return self._at(cells);
-}
-_at(cells) {
+_at(at) {
 const self = this;
-let alike, sizes;
-sizes = (() => { const $into = []; for (const [base, step] of self._sizes) { $into.push($add(base, (step * cells))); } return $into; })();
-alike = (() => { const $into = []; for (const [is_alike, at] of $zip(self._is_alike, self._alike_at, new $Named({strict: true}))) { $into.push($or(is_alike, () => $eq(at, cells))); } return $into; })();
-return [$get(self._samples, (-1)).program, sizes, alike];
+let alike, gap, i, line, pair, sizes;
+sizes = $list(self._sizes);
+for (const $row of self._growing.items()) {
+i = $row[0];
+line = $row[1];
+$put(sizes, i, affine_sizes$_value(line, at));
 }
-holds_for(cells, program, sizes) {
+alike = $list(self._is_alike);
+for (const $row of self._gaps.items()) {
+pair = $row[0];
+gap = $row[1];
+$put(alike, pair, (() => { for (const line of gap) { if (!(affine_sizes$_value(line, at) === 0)) return false; } return true; })());
+}
+return [self.program, sizes, alike];
+}
+holds_for(at, program, sizes) {
 const self = this;
 let alike, known, own_sizes;
-if (!$truth(self.is_known)) {
+if (!$truth(self.knows(at))) {
 return false;
 }
-[known, own_sizes, alike] = self._at(cells);
+{
+const $row = $items(self._at(at));
+known = $row[0];
+own_sizes = $row[1];
+alike = $row[2];
+}
 return ($eq(own_sizes, sizes) && $eq(alike, program.likeness()) && $eq(known.structure, program.structure));
 }
-packing(cells, alignments, times) {
+packing(at, alignments, left_out) {
 const self = this;
-let alone;
-if (!$in(times, self._packings)) {
-alone = (() => { const $into = []; for (const at of self._alike_at) { if ((at != null)) { $into.push(at); } } return $into; })();
-$put(self._packings, times, new piecewise$PiecewisePackings(((n) => self._gone_through(n, alignments, times)), alone));
+let alone, first, key, rest, row;
+{
+const $row = $items([$get(at, 0), $slice(at, 1, null, null)]);
+first = $row[0];
+rest = $row[1];
 }
-return $get(self._packings, times).at(cells);
+if (($len(self._steps) < $len(at))) {
+key = [at, left_out];
+if (!$in(key, self._packings)) {
+$put(self._packings, key, $get(self._gone_through(at, alignments, left_out), 0));
 }
-_gone_through(cells, alignments, times) {
+return $get(self._packings, key);
+}
+row = [rest, left_out];
+if (!$in(row, self._piecewise)) {
+alone = (() => { const $into = []; for (const gap of self._gaps.values()) { for (const n of affine_sizes$_meetings(gap, rest)) { $into.push(n); } } return $into; })();
+$put(self._piecewise, row, new piecewise$PiecewisePackings(((n) => self._gone_through([n, ...rest], alignments, left_out)), alone));
+}
+return $get(self._piecewise, row).at(first);
+}
+_gone_through(at, alignments, left_out) {
 const self = this;
 let alike, program, sizes;
-[program, sizes, alike] = self._at(cells);
-return program.run_traced(sizes, alike, alignments, times);
+{
+const $row = $items(self._at(at));
+program = $row[0];
+sizes = $row[1];
+alike = $row[2];
+}
+return program.run_traced(sizes, alike, alignments, left_out);
 }
 _draw() {
 const self = this;
-let _, at, first, gaps, second, sizes;
+let _, at, first, gaps, lines, second, seen, sizes, steps;
 [first, second, ..._] = self._samples;
-at = (() => { const $into = []; for (const sample of self._samples) { $into.push($bound(sample, "cells")); } return $into; })();
-if ((() => { for (const sample of self._samples) { if (!$eq(sample.program.structure, first.program.structure)) return true; } return false; })()) {
+seen = [...self._samples, ...self._checks];
+at = (() => { const $into = []; for (const sample of seen) { $into.push($bound(sample, "at")); } return $into; })();
+if ((() => { for (const sample of seen) { if (!$eq(sample.program.structure, first.program.structure)) return true; } return false; })()) {
 return false;
 }
-if ((() => { for (const [one, other] of affine_sizes$_twins(first, second)) { if ($truth(affine_sizes$_is_padded_by_cells(one, other))) return true; } return false; })()) {
+if ((() => { for (const $row of affine_sizes$_twins(first, second)) { const one = $row[0], other = $row[1]; if ($truth(affine_sizes$_is_padded_by_cells(one, other))) return true; } return false; })()) {
 return false;
 }
-sizes = (() => { const $into = []; for (const i of $range($len($bound(first, "sizes")))) { $into.push(affine_sizes$_line(at, (() => { const $into = []; for (const s of self._samples) { $into.push($get($bound(s, "sizes"), i)); } return $into; })())); } return $into; })();
-gaps = (() => { const $into = []; for (const pair of $range($len(first.program.pairs))) { $into.push(affine_sizes$_gap(at, (() => { const $into = []; for (const s of self._samples) { $into.push(affine_sizes$_difference(s.program, pair)); } return $into; })())); } return $into; })();
+steps = self._steps;
+sizes = (() => { const $into = []; for (const i of $range($len($bound(first, "sizes")))) { $into.push(affine_sizes$_line(at, steps, (() => { const $into = []; for (const s of seen) { $into.push($get($bound(s, "sizes"), i)); } return $into; })())); } return $into; })();
+gaps = (() => { const $into = []; for (const pair of $range($len(first.program.pairs))) { $into.push(affine_sizes$_gap(at, steps, (() => { const $into = []; for (const s of seen) { $into.push(affine_sizes$_difference(s.program, pair)); } return $into; })())); } return $into; })();
 if (($in(null, sizes) || $in(null, gaps))) {
 return false;
 }
-self._sizes = (() => { const $into = []; for (const line of sizes) { if ((line != null)) { $into.push(line); } } return $into; })();
+lines = (() => { const $into = []; for (const line of sizes) { if ((line != null)) { $into.push(line); } } return $into; })();
+self._growing = $dict((() => { const $into = []; for (const $row of $enumerate(lines)) { const i = $row[0], line = $row[1]; if ($any($slice(line, 1, null, null))) { $into.push([i, line]); } } return $into; })());
+self._sizes = (() => { const $into = []; for (const line of lines) { $into.push(($any($slice(line, 1, null, null)) ? 0 : $get(line, 0))); } return $into; })();
 self._is_alike = (() => { const $into = []; for (const gap of gaps) { $into.push($eq(gap, [])); } return $into; })();
-self._alike_at = (() => { const $into = []; for (const gap of gaps) { $into.push(affine_sizes$_meeting($or(gap, () => []))); } return $into; })();
+self._gaps = $dict((() => { const $into = []; for (const $row of $enumerate(gaps)) { const pair = $row[0], gap = $row[1]; if (($truth(gap) && (() => { for (const line of gap) { if (!$any($slice(line, 1, null, null))) return false; } return true; })())) { $into.push([pair, gap]); } } return $into; })());
 return true;
 }
 }
-$dataclass(affine_sizes$AffineSizes, ["is_rigid", "n_samples", "_samples", "_sizes", "_alike_at", "_is_alike", "_packings"], false);
+$dataclass(affine_sizes$AffineSizes, ["n_checks", "is_rigid", "_samples", "_checks", "_first", "_steps", "_sizes", "_growing", "_is_alike", "_gaps", "_piecewise", "_packings"], false);
 function affine_sizes$_twins(one, other) {
-return (() => { const $into = []; for (const [a, b, pool] of $zip(one.program.tensors, other.program.tensors, one.program.pools, new $Named({strict: true}))) { if (!$eq(pool, loops$NOWHERE)) { $into.push([a, b]); } } return $into; })();
+return (() => { const $into = []; for (const $row of $zip(one.program.tensors, other.program.tensors, one.program.pools, new $Named({strict: true}))) { const a = $row[0], b = $row[1], pool = $row[2]; if (!$eq(pool, loops$NOWHERE)) { $into.push([a, b]); } } return $into; })();
 }
 function affine_sizes$_is_padded_by_cells(one, other) {
 return $and(one.quant.is_quantized, () => !$eq($get(one.ne, 0), $get(other.ne, 0)));
 }
 function affine_sizes$_difference(program, pair) {
 let one, other;
-[one, other] = (function* () { for (const number of $get(program.pairs, pair)) { yield $get(program.tensors, number); } })();
-return (() => { const $into = []; for (const [a, b] of $zip([...one.ne, ...one.nb], [...other.ne, ...other.nb], new $Named({strict: true}))) { $into.push($sub(a, b)); } return $into; })();
+{
+const $row = $items((function* () { for (const number of $get(program.pairs, pair)) { yield $get(program.tensors, number); } })());
+one = $row[0];
+other = $row[1];
 }
-function affine_sizes$_line(at, values) {
-let base, rise, run, step;
-[rise, run] = [$sub($get(values, 1), $get(values, 0)), $sub($get(at, 1), $get(at, 0))];
-if ($truth($mod(rise, run))) {
-return null;
+return (() => { const $into = []; for (const $row of $zip([...one.ne, ...one.nb], [...other.ne, ...other.nb], new $Named({strict: true}))) { const a = $row[0], b = $row[1]; $into.push($sub(a, b)); } return $into; })();
 }
-step = $floordiv(rise, run);
-base = $sub($get(values, 0), (step * $get(at, 0)));
-return ((() => { for (const [x, value] of $zip(at, values, new $Named({strict: true}))) { if (!$eq($add(base, (step * x)), value)) return false; } return true; })() ? [base, step] : null);
+function affine_sizes$_steps(points) {
+let by, column, columns, first, i, k, others, row, shares, steps;
+[first, ...others] = points;
+steps = (() => { const $into = []; for (const at of others) { $into.push((() => { const $into = []; for (const $row of $zip(at, first, new $Named({strict: true}))) { const x = $row[0], own = $row[1]; $into.push(($sub(x, own) / affine_sizes$_STEP)); } return $into; })()); } return $into; })();
+shares = (() => { const $into = []; for (const i of $range($len(steps))) { $into.push((() => { const $into = []; for (const j of $range($len(steps))) { $into.push($float($eq(i, j))); } return $into; })()); } return $into; })();
+columns = [];
+for (const $row of $enumerate(steps)) {
+i = $row[0];
+row = $row[1];
+column = $min((() => { const $into = []; for (const $row of $enumerate(row)) { const j = $row[0], x = $row[1]; if ($gt($abs(x), affine_sizes$_NOTHING)) { $into.push(j); } } return $into; })(), new $Named({key: $bound((() => { const $into = []; for (const x of row) { $into.push($abs(x)); } return $into; })(), "__getitem__")}));
+$list.append(columns, column);
+by = $get(row, column);
+{
+const $row = $items([(() => { const $into = []; for (const x of row) { $into.push((x / by)); } return $into; })(), (() => { const $into = []; for (const x of $get(shares, i)) { $into.push((x / by)); } return $into; })()]);
+$put(steps, i, $row[0]);
+$put(shares, i, $row[1]);
 }
-function affine_sizes$_gap(at, differences) {
+for (k of $range($len(steps))) {
+if (!$eq(k, i)) {
+by = $get($get(steps, k), column);
+$put(steps, k, (() => { const $into = []; for (const $row of $zip($get(steps, k), $get(steps, i), new $Named({strict: true}))) { const x = $row[0], own = $row[1]; $into.push($sub(x, (by * own))); } return $into; })());
+$put(shares, k, (() => { const $into = []; for (const $row of $zip($get(shares, k), $get(shares, i), new $Named({strict: true}))) { const x = $row[0], own = $row[1]; $into.push($sub(x, (by * own))); } return $into; })());
+}
+}
+}
+return (() => { const $into = []; for (const $row of $zip(columns, steps, shares, new $Named({strict: true}))) { const column = $row[0], step = $row[1], share = $row[2]; $into.push(new affine_sizes$_Step(column, step, share)); } return $into; })();
+}
+function affine_sizes$_is_among(steps, first, at) {
+let by, each, left;
+left = (() => { const $into = []; for (const $row of $zip(at, first, new $Named({strict: true}))) { const x = $row[0], own = $row[1]; $into.push(($sub(x, own) / affine_sizes$_STEP)); } return $into; })();
+for (each of steps) {
+by = $get(left, each.column);
+left = (() => { const $into = []; for (const $row of $zip(left, each.step, new $Named({strict: true}))) { const x = $row[0], own = $row[1]; $into.push($sub(x, (by * own))); } return $into; })();
+}
+return (() => { for (const x of left) { if (!$lt($abs(x), affine_sizes$_NOTHING)) return false; } return true; })();
+}
+function affine_sizes$_value(line, at) {
+let i, n, value;
+value = $get(line, 0);
+for (const $row of $enumerate(at, 1)) {
+i = $row[0];
+n = $row[1];
+value = $extended(value, ($get(line, i) * n));
+}
+return value;
+}
+function affine_sizes$_line(at, steps, values) {
+let base, by_cell, each, is_on, line, rises, shares;
+by_cell = (() => { const $into = []; for (const _ of $get(at, 0)) { $into.push(0); } return $into; })();
+if ((() => { for (const value of values) { if (!$eq(value, $get(values, 0))) return false; } return true; })()) {
+return [$get(values, 0), ...by_cell];
+}
+rises = (() => { const $into = []; for (const value of $slice(values, 1, ($len(steps) + 1), null)) { $into.push(($sub(value, $get(values, 0)) / affine_sizes$_STEP)); } return $into; })();
+for (each of steps) {
+shares = $zip(each.share, rises, new $Named({strict: true}));
+$put(by_cell, each.column, $round($sum((() => { const $into = []; for (const $row of shares) { const share = $row[0], rise = $row[1]; $into.push((share * rise)); } return $into; })())));
+}
+base = $sub($get(values, 0), $sum((() => { const $into = []; for (const $row of $zip(by_cell, $get(at, 0), new $Named({strict: true}))) { const step = $row[0], n = $row[1]; $into.push((step * n)); } return $into; })()));
+line = [base, ...by_cell];
+is_on = (() => { for (const $row of $zip(at, values, new $Named({strict: true}))) { const each = $row[0], value = $row[1]; if (!$eq(affine_sizes$_value(line, each), value)) return false; } return true; })();
+return ($truth(is_on) ? line : null);
+}
+function affine_sizes$_gap(at, steps, differences) {
 let lines;
-lines = (() => { const $into = []; for (const values of $zip(...differences, new $Named({strict: true}))) { $into.push(affine_sizes$_line(at, $list(values))); } return $into; })();
-return ($in(null, lines) ? null : (() => { const $into = []; for (const line of lines) { if (((line != null) && !$eq(line, [0, 0]))) { $into.push(line); } } return $into; })());
+lines = (() => { const $into = []; for (const values of $zip(...differences, new $Named({strict: true}))) { $into.push(affine_sizes$_line(at, steps, $list(values))); } return $into; })();
+return ($in(null, lines) ? null : (() => { const $into = []; for (const line of lines) { if (((line != null) && $any(line))) { $into.push(line); } } return $into; })());
 }
-function affine_sizes$_meeting(gap) {
-let places;
-places = (() => { const $into = []; for (const [base, step] of gap) { $into.push((($truth(step) && ($mod(base, step) === 0)) ? $floordiv((-base), step) : null)); } return $into; })();
-return (($truth(places) && (() => { for (const place of places) { if (!$eq(place, $get(places, 0))) return false; } return true; })()) ? $get(places, 0) : null);
+function affine_sizes$_meetings(gap, rest) {
+let is_apart, lines, places;
+lines = (() => { const $into = []; for (const [base, step, ...others] of gap) { $into.push([affine_sizes$_value([base, ...others], rest), step]); } return $into; })();
+places = $set((() => { const $into = []; for (const $row of lines) { const base = $row[0], step = $row[1]; if ($truth(step)) { $into.push((($mod(base, step) === 0) ? $floordiv((-base), step) : null)); } } return $into; })());
+is_apart = (() => { for (const $row of lines) { const base = $row[0], step = $row[1]; if (!$truth(step)) { if ($truth(base)) return true; } } return false; })();
+return (($truth(is_apart) || ($len(places) !== 1)) ? [] : (() => { const $into = []; for (const place of places) { if ((place != null)) { $into.push(place); } } return $into; })());
 }
 const gemma3n$N_ALTUP = 4;
 const per_layer$_MIXED = "per_layer_inputs";
 function per_layer$look_up(b) {
 let ids, table;
-[table, ids] = ["per_layer_token_embd", b.input("inp_per_layer_tokens", tensor$I32, b.n_tokens)];
+{
+const $row = $items(["per_layer_token_embd", b.input("inp_per_layer_tokens", tensor$I32, b.n_tokens)]);
+table = $row[0];
+ids = $row[1];
+}
 return b.once(table, "rows", (() => b.graph.get_rows(b.weight(table), ids)));
 }
 function per_layer$project(b, tokens) {
 let graph, mixed, n, n_layer, own, rows, width;
-[graph, n_layer, n] = [b.graph, $bound(b, "hparams").n_layer, b.n_tokens];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_layer, b.n_tokens]);
+graph = $row[0];
+n_layer = $row[1];
+n = $row[2];
+}
 rows = per_layer$look_up(b);
 width = $floordiv($get(rows.ne, 0), n_layer);
 own = graph.scale(graph.reshape(rows, width, n_layer, n));
@@ -6971,7 +8264,11 @@ middle = graph.scale(graph.add(graph.add(y, active), side));
 y = b.norm(altup$_feed(b, b.norm(middle, "ffn_norm", il), il), "post_ffw_norm", il, false);
 corrected = altup$_correct(b, predicted, graph.add(y, middle), il);
 own = per_layer$gate(b, graph.mul(altup$_stream(b, corrected, 0), b.weight("altup_correct_scale", il)), il);
-[first, rest] = [altup$_stream(b, corrected, 0), altup$_streams_after_first(b, corrected)];
+{
+const $row = $items([altup$_stream(b, corrected, 0), altup$_streams_after_first(b, corrected)]);
+first = $row[0];
+rest = $row[1];
+}
 return altup$_join(b, first, graph.add(rest, own));
 }
 function altup$merge(b, cur) {
@@ -7026,7 +8323,11 @@ return graph.add(graph.mul(innovation, shares), predicted);
 function altup$_feed(b, x, il) {
 let cutoff, deviation, gate, graph, mean, squares, up;
 graph = b.graph;
-[up, gate] = [b.linear("ffn_up", x, il), b.linear("ffn_gate", x, il)];
+{
+const $row = $items([b.linear("ffn_up", x, il), b.linear("ffn_gate", x, il)]);
+up = $row[0];
+gate = $row[1];
+}
 if ($truth(b.shape(il).thins_gate)) {
 mean = graph.node("MEAN", [1, ...$slice(gate.ne, 1, null, null)], undefined, gate);
 squares = graph.like("SQR", graph.like("SUB", gate, mean));
@@ -7043,11 +8344,21 @@ b.banked = ($truth(b.banked) ? b.graph.concat(b.banked, own, 1) : own);
 }
 function banked$mix(b, x, name, il = null) {
 let _, graph, kept, mixed, n, n_embd, n_kept, own, scores, shares, theirs, weight;
-[graph, kept] = [b.graph, b.banked];
+{
+const $row = $items([b.graph, b.banked]);
+graph = $row[0];
+kept = $row[1];
+}
 if ((kept == null)) {
 return x;
 }
-[n_embd, n_kept, n, _] = kept.ne;
+{
+const $row = $items(kept.ne);
+n_embd = $row[0];
+n_kept = $row[1];
+n = $row[2];
+_ = $row[3];
+}
 weight = b.weight(name, il);
 scores = graph.mul(graph.rms_norm(kept), weight);
 scores = graph.reshape(graph.node("SUM_ROWS", [1, n_kept, n], undefined, scores), n_kept, n);
@@ -7072,9 +8383,22 @@ return attention$gated(b, x, il, ((mask) => latent$narrow(b, mask, chosen)));
 }
 function blocks$_choose(b, x, ratio, il) {
 let best, by_cell, cells, flat, graph, head, heads, keys, mask, n, n_best, n_blocks, n_stream, own, q, scores, sizes, total, width;
-[graph, sizes, width] = [b.graph, $bound(b, "sizes"), b.shape(il).index_width];
-[cells, n_stream] = [$bound(sizes, "cells"), sizes.n_stream];
-[n_blocks, n] = [(-$floordiv((-cells), ratio)), $floordiv(b.n_tokens, n_stream)];
+{
+const $row = $items([b.graph, $bound(b, "sizes"), b.shape(il).index_width]);
+graph = $row[0];
+sizes = $row[1];
+width = $row[2];
+}
+{
+const $row = $items([$bound(sizes, "cells"), sizes.n_stream]);
+cells = $row[0];
+n_stream = $row[1];
+}
+{
+const $row = $items([(-$floordiv((-cells), ratio)), $floordiv(b.n_tokens, n_stream)]);
+n_blocks = $row[0];
+n = $row[1];
+}
 heads = b.model.integer("attention.indexer.head_count");
 keys = blocks$_block_keys(b, x, ratio, il);
 q = graph.reshape(b.linear("indexer.q_proj", x, il), width, heads, b.n_tokens);
@@ -7099,8 +8423,17 @@ return graph.reshape(best, n_best, n, 1, n_stream);
 }
 function blocks$_block_keys(b, x, ratio, il) {
 let cache, cells, graph, i, ids, keys, members, n_blocks, n_stream, own, places, raw, sizes, total, width, y;
-[graph, sizes, width] = [b.graph, $bound(b, "sizes"), b.shape(il).index_width];
-[cells, n_stream] = [$bound(sizes, "cells"), sizes.n_stream];
+{
+const $row = $items([b.graph, $bound(b, "sizes"), b.shape(il).index_width]);
+graph = $row[0];
+sizes = $row[1];
+width = $row[2];
+}
+{
+const $row = $items([$bound(sizes, "cells"), sizes.n_stream]);
+cells = $row[0];
+n_stream = $row[1];
+}
 n_blocks = (-$floordiv((-cells), ratio));
 raw = graph.reshape(b.linear("indexer.k_proj", x, il), width, 1, b.n_tokens);
 cache = b.stored("idx_k", il, $bound(b, "cache").k, width, cells, n_stream);
@@ -7245,12 +8578,21 @@ return graph.add(plain, b.norm(chosen, "post_ffw_norm_2", il));
 }
 function feed_forward$experts(b, x, il, logits = null, tag = "_exps") {
 let graph, ids, n, n_used, part, parts, tokens, total, weights, y;
-[graph, n_used, n] = [b.graph, b.shape(il).n_expert_used, $get(x.ne, 1)];
+{
+const $row = $items([b.graph, b.shape(il).n_expert_used, $get(x.ne, 1)]);
+graph = $row[0];
+n_used = $row[1];
+n = $row[2];
+}
 if ((n_used < 1)) {
 throw new errors$ModelFileError(("" + $str(b.model.source) + ": layer " + $str(il) + " has a router, and the metadata say that no expert is used"));
 }
 logits = ((logits == null) ? b.linear("ffn_gate_inp", x, il) : logits);
-[ids, weights] = feed_forward$_route(b, logits, il, n_used, $get(b.weight(("" + "ffn_down" + $str(tag)), il).ne, 2));
+{
+const $row = $items(feed_forward$_route(b, logits, il, n_used, $get(b.weight(("" + "ffn_down" + $str(tag)), il).ne, 2)));
+ids = $row[0];
+weights = $row[1];
+}
 graph.expand(weights);
 tokens = graph.reshape(x, $get(x.ne, 0), 1, n);
 if ($truth(b.rules.weighs_inputs)) {
@@ -7270,7 +8612,11 @@ return ((n_used === 1) ? graph.cont(total) : total);
 }
 function feed_forward$_each(b, which, x, ids, il) {
 let bias, each, graph, n, n_expert, scale, weight, y;
-[graph, n] = [b.graph, $get(x.ne, 2)];
+{
+const $row = $items([b.graph, $get(x.ne, 2)]);
+graph = $row[0];
+n = $row[1];
+}
 weight = b.weight(("" + "ffn_" + $str(which)), il);
 y = graph.mul_mat_id(weight, x, ids);
 if (($truth(b.rules.exact_down) && (which === "down_exps"))) {
@@ -7290,7 +8636,11 @@ let both, gate, graph, half, steps, up;
 graph = b.graph;
 if ($truth(b.has(("" + "ffn_gate_up" + $str(tag) + ".weight"), il))) {
 both = feed_forward$_each(b, ("" + "gate_up" + $str(tag)), x, ids, il);
-[half, steps] = [$floordiv($get(both.ne, 0), 2), $slice(both.nb, 1, 3, null)];
+{
+const $row = $items([$floordiv($get(both.ne, 0), 2), $slice(both.nb, 1, 3, null)]);
+half = $row[0];
+steps = $row[1];
+}
 gate = graph.view(both, [half, ...$slice(both.ne, 1, 3, null)], steps);
 return graph.glu(gate, graph.view(both, [half, ...$slice(both.ne, 1, 3, null)], steps, (half * $get(both.nb, 0))));
 }
@@ -7303,7 +8653,12 @@ return feed_forward$_gate(b, gate, up, b.shape(il).clamps_experts);
 }
 function feed_forward$_route(b, logits, il, n_used, n_listed) {
 let by_token, gating, graph, ids, n, n_expert, numbers, probs, scores, total, weights;
-[graph, n_expert, n] = [b.graph, $get(logits.ne, 0), $get(logits.ne, 1)];
+{
+const $row = $items([b.graph, $get(logits.ne, 0), $get(logits.ne, 1)]);
+graph = $row[0];
+n_expert = $row[1];
+n = $row[2];
+}
 gating = feed_forward$_gating(b);
 probs = feed_forward$_probabilities(b, logits, gating);
 if ($truth((by_token = b.weight_if("ffn_gate_tid2eid.weight", il)))) {
@@ -7347,7 +8702,11 @@ return logits;
 }
 function feed_forward$_scores(b, logits, probs, il) {
 let bias, scores;
-[scores, bias] = [probs, $or(b.weight_if("exp_probs_b.bias", il), () => b.weight_if("exp_probs_b", il))];
+{
+const $row = $items([probs, $or(b.weight_if("exp_probs_b.bias", il), () => b.weight_if("exp_probs_b", il))]);
+scores = $row[0];
+bias = $row[1];
+}
 if ($truth(bias)) {
 scores = b.graph.add(probs, bias);
 }
@@ -7358,8 +8717,17 @@ return ((b.model.integer("expert_group_count", 0) > 1) ? feed_forward$_within_gr
 }
 function feed_forward$_within_groups(b, scores) {
 let best, chosen, graph, groups, kept, n, n_expert, n_groups, n_used, total, width;
-[graph, [n_expert, n]] = [b.graph, $slice(scores.ne, null, 2, null)];
-[n_groups, n_used] = [b.model.integer("expert_group_count"), b.model.integer("expert_group_used_count", 1)];
+{
+const $row = $items([b.graph, $slice(scores.ne, null, 2, null)]);
+graph = $row[0];
+n_expert = $row[1][0];
+n = $row[1][1];
+}
+{
+const $row = $items([b.model.integer("expert_group_count"), b.model.integer("expert_group_used_count", 1)]);
+n_groups = $row[0];
+n_used = $row[1];
+}
 width = $floordiv(n_expert, n_groups);
 groups = graph.reshape(scores, width, n_groups, n);
 best = feed_forward$top_k(b, groups, 2);
@@ -7392,21 +8760,34 @@ return b.rules.expert_weights_norm;
 function crossed$layer(b, cur, il, picks_outputs) {
 let graph, k, middle, q, v, y;
 graph = b.graph;
-[q, k, v] = attention$project_qkv(b, b.norm(cur, "attn_norm", il), il);
+{
+const $row = $items(attention$project_qkv(b, b.norm(cur, "attn_norm", il), il));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 y = attention$attend(b, q, k, v, il, "attn_o", undefined, undefined, undefined, crossed$_distances(b, il));
 if ($truth(b.has("cross_attn_q.weight", il))) {
 cur = graph.add(y, cur);
 y = crossed$_attend_input(b, b.norm(cur, "cross_attn_norm", il), il);
 }
 if ($truth(picks_outputs)) {
-[y, cur] = [b.output_rows(y), b.output_rows(cur)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(cur)]);
+y = $row[0];
+cur = $row[1];
+}
 }
 middle = graph.add(y, cur);
 return graph.add(feed_forward$dense(b, b.norm(middle, "ffn_norm", il), il), middle);
 }
 function crossed$_distances(b, il) {
 let bias, buckets, graph, n, n_kv, table;
-[graph, n] = [b.graph, b.n_tokens];
+{
+const $row = $items([b.graph, b.n_tokens]);
+graph = $row[0];
+n = $row[1];
+}
 n_kv = ($truth($bound(b, "hparams").reads_cache) ? $bound($bound(b, "sizes"), "cells") : n);
 table = b.weight("attn_rel_b", ($truth(b.has("attn_rel_b.weight", il)) ? il : 0));
 buckets = graph.reshape(b.input("pos_bucket", tensor$I32, n_kv, n), (n_kv * n));
@@ -7415,7 +8796,12 @@ return graph.cont(graph.permute(bias, undefined, 2, 0, 1, 3));
 }
 function crossed$_attend_input(b, x, il) {
 let each, graph, k, mask, n, q, shape, source, v, y;
-[graph, shape, n] = [b.graph, b.shape(il), b.model.n_ctx_train];
+{
+const $row = $items([b.graph, b.shape(il), b.model.n_ctx_train]);
+graph = $row[0];
+shape = $row[1];
+n = $row[2];
+}
 source = b.input("cross_embd", tensor$F32, $bound(b, "hparams").n_embd, n);
 q = graph.reshape(b.linear("cross_attn_q", x, il), shape.head_k, shape.n_head, b.n_tokens);
 k = graph.reshape(b.linear("cross_attn_k", source, il), shape.head_k, shape.n_head_kv, n);
@@ -7429,12 +8815,23 @@ return b.linear("cross_attn_o", y, il);
 }
 function hyper_gated$gather(b, x, part, il) {
 let mixed, normed;
-[normed, mixed] = hyper_gated$_mixed(b, x, ("" + "hc_" + $str(part)), il);
+{
+const $row = $items(hyper_gated$_mixed(b, x, ("" + "hc_" + $str(part)), il));
+normed = $row[0];
+mixed = $row[1];
+}
 return [mixed, b.linear(("" + "hc_" + $str(part) + "_inject"), normed, il)];
 }
 function hyper_gated$spread(b, y, streams, inject, il) {
 let _, each, graph, hc, mixed, n_embd, nt, shares;
-[graph, [n_embd, hc, nt, _]] = [b.graph, streams.ne];
+{
+const $row = $items([b.graph, streams.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
 shares = graph.scale(graph.unary("SIGMOID", graph.scale(inject)));
 if (!$in(hyper$POST, b.unfused)) {
 mixed = graph.node(hyper$POST, streams.ne, undefined, y, streams, shares);
@@ -7447,7 +8844,14 @@ return graph.add(streams, graph.mul(each, shares));
 }
 function hyper_gated$pick(b, streams) {
 let _, graph, hc, n, n_embd, rows;
-[graph, [n_embd, hc, n, _]] = [b.graph, streams.ne];
+{
+const $row = $items([b.graph, streams.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+n = $row[1][2];
+_ = $row[1][3];
+}
 rows = b.output_rows(graph.reshape(streams, (n_embd * hc), n));
 return graph.reshape(rows, n_embd, hc, b.n_outputs);
 }
@@ -7461,12 +8865,23 @@ return b.graph.mul(b.graph.rms_norm(x), weight);
 }
 function hyper_gated$_mixed(b, x, name, il) {
 let _, fused, gate, gated, gates, graph, hc, i, low, mixed, n_embd, normed, nt, row, streams;
-[graph, [n_embd, hc, nt, _]] = [b.graph, x.ne];
+{
+const $row = $items([b.graph, x.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
 normed = graph.reshape(hyper_gated$grouped_norm(b, x, ("" + $str(name) + "_norm"), il), (n_embd * hc), nt);
 low = graph.unary("SILU", graph.scale(b.linear(("" + $str(name) + "_down"), normed, il)));
 gate = b.linear(("" + $str(name) + "_up"), low, il);
 if (((il != null) && !$in(hyper$PRE, b.unfused))) {
-[streams, gates] = (function* () { for (const each of [normed, gate]) { yield graph.reshape(each, n_embd, hc, nt); } })();
+{
+const $row = $items((function* () { for (const each of [normed, gate]) { yield graph.reshape(each, n_embd, hc, nt); } })());
+streams = $row[0];
+gates = $row[1];
+}
 fused = graph.node(hyper$PRE, [n_embd, nt], undefined, streams, gates);
 $put(b.fused_layers, fused, il);
 return [normed, fused];
@@ -7481,8 +8896,20 @@ return [normed, graph.scale(mixed)];
 }
 function independent_hyper$gather(b, x, part, il) {
 let _, base, both, graph, hc, n, nt, scale;
-[graph, n, [_, hc, nt, _]] = [b.graph, ("" + "hc_" + $str(part)), x.ne];
-[scale, base] = [b.weight(("" + $str(n) + "_scale"), il), b.weight(("" + $str(n) + "_base"), il)];
+{
+const $row = $items([b.graph, ("" + "hc_" + $str(part)), x.ne]);
+graph = $row[0];
+n = $row[1];
+_ = $row[2][0];
+hc = $row[2][1];
+nt = $row[2][2];
+_ = $row[2][3];
+}
+{
+const $row = $items([b.weight(("" + $str(n) + "_scale"), il), b.weight(("" + $str(n) + "_base"), il)]);
+scale = $row[0];
+base = $row[1];
+}
 both = hyper$mixtures(b, x, ("" + $str(n) + "_fn"), il);
 function share(i) {
 let own;
@@ -7495,8 +8922,20 @@ return [independent_hyper$_weighed(b, x, share(0)), graph.scale(share(1))];
 }
 function independent_hyper$spread(b, y, streams, after) {
 let _, cur, graph, hc, i, n_embd, nt, out, share, stream;
-[graph, [n_embd, hc, nt, _]] = [b.graph, streams.ne];
-[y, after, streams] = (function* () { for (const each of [y, after, streams]) { yield independent_hyper$_cast(b, each); } })();
+{
+const $row = $items([b.graph, streams.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
+{
+const $row = $items((function* () { for (const each of [y, after, streams]) { yield independent_hyper$_cast(b, each); } })());
+y = $row[0];
+after = $row[1];
+streams = $row[2];
+}
 out = null;
 for (i of $range(hc)) {
 stream = graph.view(streams, [n_embd, nt], [$get(streams.nb, 2)], (i * $get(streams.nb, 1)));
@@ -7508,7 +8947,14 @@ return independent_hyper$_cast(b, $or(out, () => streams));
 }
 function independent_hyper$merge(b, cur) {
 let _, graph, hc, n, n_embd, rows, shares;
-[graph, [n_embd, hc, n, _]] = [b.graph, cur.ne];
+{
+const $row = $items([b.graph, cur.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+n = $row[1][2];
+_ = $row[1][3];
+}
 rows = b.output_rows(graph.reshape(cur, (n_embd * hc), n));
 cur = graph.reshape(rows, n_embd, hc, b.n_outputs);
 shares = graph.mul(hyper$mixtures(b, cur, "output_hc_fn", null), b.weight("output_hc_scale"));
@@ -7520,7 +8966,14 @@ return b.graph.node("CPY", x.ne, tensor$F32, x);
 }
 function independent_hyper$_weighed(b, x, shares) {
 let _, graph, hc, i, n_embd, nt, part, share, stream, total;
-[graph, [n_embd, hc, nt, _]] = [b.graph, x.ne];
+{
+const $row = $items([b.graph, x.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+nt = $row[1][2];
+_ = $row[1][3];
+}
 x = independent_hyper$_cast(b, x);
 total = null;
 for (i of $range(hc)) {
@@ -7539,10 +8992,20 @@ return $bound(b, "hparams").ssm;
 }
 function recurrent$states(b, cache, get = null) {
 let after, extra, gathered, graph, ids, n_kept, n_read, n_rest, n_seqs, of_all, rest, rows, width, y;
-[graph, n_seqs, width, n_kept] = [b.graph, b.n_seqs, $get(cache.ne, 0), $bound(b, "sizes").n_seqs];
+{
+const $row = $items([b.graph, b.n_seqs, $get(cache.ne, 0), $bound(b, "sizes").n_seqs]);
+graph = $row[0];
+n_seqs = $row[1];
+width = $row[2];
+n_kept = $row[3];
+}
 rows = graph.reshape(cache, width, $get(cache.ne, 1));
 graph.expand(graph.scale_inplace(graph.view(rows, [width])));
-[ids, n_rest] = [b.input("rs_s_copy", tensor$I32, n_kept), $sub(n_kept, n_seqs)];
+{
+const $row = $items([b.input("rs_s_copy", tensor$I32, n_kept), $sub(n_kept, n_seqs)]);
+ids = $row[0];
+n_rest = $row[1];
+}
 rest = graph.view(cache, [width, n_rest], [$get(cache.nb, 1)], (n_seqs * $get(cache.nb, 1)));
 if ($truth(b.build.gathers_states)) {
 of_all = ids;
@@ -7576,8 +9039,17 @@ return $min($bound(b, "sizes").n_states, n_seq_tokens);
 }
 function recurrent$convolve(b, x, il, kernel = "ssm_conv1d") {
 let back, cache, channels, graph, is_whole, last, n_seqs, slot, ssm, start, width, window;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[width, channels] = [(ssm.conv_kernel - 1), ssm.channels];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([(ssm.conv_kernel - 1), ssm.channels]);
+width = $row[0];
+channels = $row[1];
+}
 cache = recurrent$kept(b, "r", il, ssm.conv_state);
 window = graph.concat(graph.reshape(recurrent$states(b, cache), width, channels, n_seqs), graph.transpose(x));
 is_whole = (b.family.recurrence.part === "delta_net");
@@ -7594,8 +9066,17 @@ return graph.node("SSM_CONV", [channels, $get(x.ne, 1), n_seqs], undefined, wind
 }
 function recurrent$mamba2(b, x, il) {
 let dt, graph, head, heads, n_seqs, ssm, t, xbc, y, z, zx;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, head] = [$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.inner, ssm.rank)];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.inner, ssm.rank)]);
+t = $row[0];
+head = $row[1];
+}
 zx = b.linear("ssm_in", x, il);
 zx = graph.reshape(zx, $get(zx.ne, 0), t, n_seqs);
 z = graph.view(zx, [head, ssm.rank, t, n_seqs], [(head * 4), ...$slice(zx.nb, 1, 3, null)]);
@@ -7613,9 +9094,24 @@ return b.linear("ssm_out", graph.reshape(y, ssm.inner, b.n_tokens), il);
 }
 function recurrent$_scan(b, xbc, heads, dt, il) {
 let _, across, after, cache, graph, head, key, n_seqs, n_states, query, rank, row, size, ssm, t, written, y;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[head, rank, t, _] = heads.ne;
-[cache, n_states] = [recurrent$kept(b, "s", il, ssm.ssm_state), $bound(b, "sizes").n_states];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items(heads.ne);
+head = $row[0];
+rank = $row[1];
+t = $row[2];
+_ = $row[3];
+}
+{
+const $row = $items([recurrent$kept(b, "s", il, ssm.ssm_state), $bound(b, "sizes").n_states]);
+cache = $row[0];
+n_states = $row[1];
+}
 across = [ssm.state, ssm.groups, t, n_seqs];
 key = graph.view(xbc, across, [(ssm.state * 4), ...$slice(xbc.nb, 1, 3, null)], (ssm.inner * 4));
 query = graph.view(xbc, across, [(ssm.state * 4), ...$slice(xbc.nb, 1, 3, null)], ($add(ssm.inner, (ssm.groups * ssm.state)) * 4));
@@ -7626,7 +9122,11 @@ before = graph.reshape(rows, ssm.state, head, rank, (n_seqs * n_states));
 size = $add($math.prod(heads.ne), ((ssm.ssm_state * n_seqs) * n_states));
 return graph.node("SSM_SCAN", [size], undefined, before, heads, dt, b.weight("ssm_a", il), key, query, ids);
 }
-[y, size] = [recurrent$states(b, cache, scan), (ssm.ssm_state * 4)];
+{
+const $row = $items([recurrent$states(b, cache, scan), (ssm.ssm_state * 4)]);
+y = $row[0];
+size = $row[1];
+}
 written = [ssm.ssm_state, n_seqs, recurrent$n_written(b, t)];
 after = graph.view(y, written, [size, (size * n_seqs)], ($math.prod(heads.ne) * 4));
 graph.expand(graph.cpy(after, graph.view(cache, written, [$get(cache.nb, 1), (n_seqs * size)])));
@@ -7635,15 +9135,33 @@ return graph.view(y, heads.ne, [row, (rank * row), ((t * rank) * row)]);
 }
 function recurrent$delta_net(b, x, il) {
 let before, beta, cache, convolved, gate, graph, head, k, mixed, n_seqs, out, q, ssm, t, v, y, z;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, head] = [$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.inner, ssm.rank)];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.inner, ssm.rank)]);
+t = $row[0];
+head = $row[1];
+}
 mixed = graph.reshape(b.linear("attn_qkv", x, il), ssm.channels, t, n_seqs);
 z = b.linear("attn_gate", x, il);
-[beta, gate] = ($truth(b.has("ssm_ba.weight", il)) ? recurrent$_beta_and_gate : recurrent$_split_beta_and_gate)(b, x, il);
+{
+const $row = $items(($truth(b.has("ssm_ba.weight", il)) ? recurrent$_beta_and_gate : recurrent$_split_beta_and_gate)(b, x, il));
+beta = $row[0];
+gate = $row[1];
+}
 convolved = recurrent$convolve(b, mixed, il);
 cache = recurrent$kept(b, "s", il, ssm.ssm_state);
 before = graph.reshape(recurrent$states(b, cache), head, head, ssm.rank, n_seqs);
-[q, k, v] = recurrent$_delta_qkv(b, graph.unary("SILU", convolved));
+{
+const $row = $items(recurrent$_delta_qkv(b, graph.unary("SILU", convolved)));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 out = recurrent$delta_rule(b, q, k, v, gate, beta, before, cache);
 z = graph.reshape(z, head, ssm.rank, t, n_seqs);
 y = graph.mul(b.norm(out, "ssm_norm", il), graph.unary(b.family.recurrence.output_gate, z));
@@ -7652,12 +9170,26 @@ return graph.reshape(y, $bound(b, "hparams").n_embd, b.n_tokens);
 }
 function recurrent$delta_rule(b, q, k, v, gate, beta, before, cache) {
 let after, graph, head, n_seqs, n_states, out, row, scores, size, slots, ssm, t, written, y;
-[graph, ssm, n_seqs, n_states] = [b.graph, recurrent$ssm_shape(b), b.n_seqs, $bound(b, "sizes").n_states];
-[t, head] = [$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.inner, ssm.rank)];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs, $bound(b, "sizes").n_states]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+n_states = $row[3];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.inner, ssm.rank)]);
+t = $row[0];
+head = $row[1];
+}
 y = graph.node("GATED_DELTA_NET", [(head * ssm.rank), $add(b.n_tokens, ((head * n_seqs) * n_states))], undefined, q, k, v, gate, beta, before);
 row = (head * 4);
 out = graph.view(y, [head, ssm.rank, t, n_seqs], [row, (row * ssm.rank), ((row * ssm.rank) * t)]);
-[size, scores] = [((row * head) * ssm.rank), ((row * ssm.rank) * b.n_tokens)];
+{
+const $row = $items([((row * head) * ssm.rank), ((row * ssm.rank) * b.n_tokens)]);
+size = $row[0];
+scores = $row[1];
+}
 if ((n_states > 1)) {
 written = [ssm.ssm_state, n_seqs, recurrent$n_written(b, t)];
 after = graph.view(y, written, [size, (size * n_seqs)], scores);
@@ -7672,8 +9204,17 @@ return out;
 }
 function recurrent$_beta_and_gate(b, x, il) {
 let alpha, beta, both, gate, graph, half, n_seqs, ssm, t;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, half] = [$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.rank, $max(ssm.groups, 1))];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), $floordiv(ssm.rank, $max(ssm.groups, 1))]);
+t = $row[0];
+half = $row[1];
+}
 both = graph.reshape(b.linear("ssm_ba", x, il), (2 * half), ssm.groups, t, n_seqs);
 beta = graph.unary("SIGMOID", graph.cont(graph.view(both, [half, ssm.groups, t, n_seqs], $slice(both.nb, 1, null, null))));
 alpha = graph.cont(graph.view(both, [half, ssm.groups, t, n_seqs], $slice(both.nb, 1, null, null), (half * 4)), ssm.rank, t, n_seqs);
@@ -7683,7 +9224,12 @@ return [graph.reshape(beta, 1, ssm.rank, t, n_seqs), graph.reshape(gate, 1, ssm.
 }
 function recurrent$_split_beta_and_gate(b, x, il) {
 let alpha, beta, gate, graph, n_seqs, ssm, t;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
 t = $floordiv(b.n_tokens, n_seqs);
 beta = graph.unary("SIGMOID", graph.reshape(b.linear("ssm_beta", x, il), 1, ssm.rank, t, n_seqs));
 alpha = graph.add(graph.reshape(b.linear("ssm_alpha", x, il), ssm.rank, t, n_seqs), b.weight("ssm_dt.bias", il));
@@ -7692,44 +9238,99 @@ return [beta, graph.reshape(gate, 1, ssm.rank, t, n_seqs)];
 }
 function recurrent$_delta_qkv(b, mixed) {
 let graph, head, k, n_seqs, q, row, ssm, t, times, v;
-[graph, ssm] = [b.graph, recurrent$ssm_shape(b)];
-[row, t, n_seqs, head] = [(4 * ssm.channels), $get(mixed.ne, 1), $get(mixed.ne, 2), $floordiv(ssm.inner, ssm.rank)];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b)]);
+graph = $row[0];
+ssm = $row[1];
+}
+{
+const $row = $items([(4 * ssm.channels), $get(mixed.ne, 1), $get(mixed.ne, 2), $floordiv(ssm.inner, ssm.rank)]);
+row = $row[0];
+t = $row[1];
+n_seqs = $row[2];
+head = $row[3];
+}
 function part(width, heads, offset) {
 return graph.view(mixed, [width, heads, t, n_seqs], [(width * 4), row, (row * t)], (offset * 4));
 }
-[q, k] = (function* () { for (const i of [0, 1]) { yield graph.scale(graph.rms_norm(part(ssm.state, ssm.groups, ((i * ssm.state) * ssm.groups)))); } })();
+{
+const $row = $items((function* () { for (const i of [0, 1]) { yield graph.scale(graph.rms_norm(part(ssm.state, ssm.groups, ((i * ssm.state) * ssm.groups)))); } })());
+q = $row[0];
+k = $row[1];
+}
 v = part(head, ssm.rank, ((2 * ssm.state) * ssm.groups));
 if (($truth(b.rules.repeats_keys) && !$eq(ssm.groups, ssm.rank))) {
-[q, k] = (function* () { for (const x of [q, k]) { yield graph.reshape(x, ssm.state, 1, ssm.groups, b.n_tokens); } })();
+{
+const $row = $items((function* () { for (const x of [q, k]) { yield graph.reshape(x, ssm.state, 1, ssm.groups, b.n_tokens); } })());
+q = $row[0];
+k = $row[1];
+}
 times = $floordiv(ssm.rank, $max(ssm.groups, 1));
-[q, k] = (function* () { for (const x of [q, k]) { yield graph.node("REPEAT", [ssm.state, times, ssm.groups, b.n_tokens], undefined, x); } })();
-[q, k] = (function* () { for (const x of [q, k]) { yield graph.reshape(x, ssm.state, ssm.rank, t, n_seqs); } })();
+{
+const $row = $items((function* () { for (const x of [q, k]) { yield graph.node("REPEAT", [ssm.state, times, ssm.groups, b.n_tokens], undefined, x); } })());
+q = $row[0];
+k = $row[1];
+}
+{
+const $row = $items((function* () { for (const x of [q, k]) { yield graph.reshape(x, ssm.state, ssm.rank, t, n_seqs); } })());
+q = $row[0];
+k = $row[1];
+}
 }
 return [q, k, v];
 }
 function recurrent$short_conv(b, x, il) {
 let gate_in, gate_out, graph, n_embd, n_seqs, parts, t, value, y;
-[graph, n_seqs, n_embd] = [b.graph, b.n_seqs, $bound(b, "hparams").n_embd];
+{
+const $row = $items([b.graph, b.n_seqs, $bound(b, "hparams").n_embd]);
+graph = $row[0];
+n_seqs = $row[1];
+n_embd = $row[2];
+}
 t = $floordiv(b.n_tokens, n_seqs);
 parts = b.linear("shortconv.in_proj", graph.reshape(x, $get(x.ne, 0), t, n_seqs), il);
-[gate_in, gate_out, value] = (function* () { for (const i of $range(3)) { yield graph.view(parts, [n_embd, t, n_seqs], $slice(parts.nb, 1, 3, null), ((4 * n_embd) * i)); } })();
+{
+const $row = $items((function* () { for (const i of $range(3)) { yield graph.view(parts, [n_embd, t, n_seqs], $slice(parts.nb, 1, 3, null), ((4 * n_embd) * i)); } })());
+gate_in = $row[0];
+gate_out = $row[1];
+value = $row[2];
+}
 y = recurrent$convolve(b, graph.mul(gate_in, value), il, "shortconv.conv");
 y = b.linear("shortconv.out_proj", graph.mul(gate_out, y), il);
 return graph.reshape(y, n_embd, b.n_tokens);
 }
 function kda$kda(b, x, il) {
 let before, beta, cache, gate, graph, head, k, memory, n, n_seqs, q, shown, ssm, t, v, y;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, head, n] = [$floordiv(b.n_tokens, n_seqs), ssm.state, b.n_tokens];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), ssm.state, b.n_tokens]);
+t = $row[0];
+head = $row[1];
+n = $row[2];
+}
 cache = recurrent$kept(b, "r", il, ssm.conv_state);
 before = recurrent$states(b, cache);
-[q, k, v] = (function* () { for (const number of $range(3)) { yield kda$_convolved(b, x, il, number, cache, before); } })();
+{
+const $row = $items((function* () { for (const number of $range(3)) { yield kda$_convolved(b, x, il, number, cache, before); } })());
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 gate = graph.reshape(kda$_gate(b, x, il), head, ssm.rank, t, n_seqs);
 beta = graph.reshape(graph.mul_mat(b.weight("ssm_beta", il), x), 1, ssm.rank, t, n_seqs);
 beta = graph.unary("SIGMOID", beta);
 memory = recurrent$kept(b, "s", il, ssm.ssm_state);
 before = graph.reshape(recurrent$states(b, memory), head, head, ssm.rank, n_seqs);
-[q, k] = (function* () { for (const each of [q, k]) { yield graph.scale(graph.rms_norm(each)); } })();
+{
+const $row = $items((function* () { for (const each of [q, k]) { yield graph.scale(graph.rms_norm(each)); } })());
+q = $row[0];
+k = $row[1];
+}
 y = graph.cont(recurrent$delta_rule(b, q, k, v, gate, beta, before, memory));
 y = b.norm(graph.reshape(y, head, ssm.rank, n), "ssm_norm", il);
 shown = graph.reshape(kda$_projected(b, x, il, "g"), head, ssm.rank, n);
@@ -7738,9 +9339,23 @@ return graph.mul_mat(b.weight("attn_output", il), y);
 }
 function kda$_convolved(b, x, il, number, cache, before) {
 let at, back, column, graph, kernel, last, n_seqs, n_slots, row, slot, ssm, start, t, target, which, width, window, y;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, width, row] = [$floordiv(b.n_tokens, n_seqs), (ssm.conv_kernel - 1), (4 * ssm.conv_state)];
-[which, at] = [$get(["q", "k", "v"], number), (((number * 4) * width) * ssm.inner)];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), (ssm.conv_kernel - 1), (4 * ssm.conv_state)]);
+t = $row[0];
+width = $row[1];
+row = $row[2];
+}
+{
+const $row = $items([$get(["q", "k", "v"], number), (((number * 4) * width) * ssm.inner)]);
+which = $row[0];
+at = $row[1];
+}
 last = graph.view(before, [width, ssm.inner, n_seqs], [(4 * width), row], at);
 y = graph.reshape(graph.mul_mat(b.weight(("" + "attn_" + $str(which)), il), x), ssm.inner, t, n_seqs);
 window = graph.concat(last, graph.transpose(y));
@@ -7769,7 +9384,11 @@ return ($truth(b.has(("" + $str(name) + ".weight"), il)) ? b.graph.mul_mat(b.wei
 }
 function kda$_gate(b, x, il) {
 let graph, has_bound, kind, rates, ssm, y;
-[graph, ssm] = [b.graph, recurrent$ssm_shape(b)];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b)]);
+graph = $row[0];
+ssm = $row[1];
+}
 rates = graph.reshape(b.weight("ssm_a", il), 1, ssm.rank, 1);
 y = graph.add(kda$_projected(b, x, il, "f"), b.weight("ssm_dt.bias", il));
 kind = b.family.recurrence.gate;
@@ -7784,16 +9403,35 @@ return graph.scale(graph.unary("SIGMOID", y));
 }
 function lightning$attend(b, x, il) {
 let after, before, cache, fused, gate, graph, head, heads, k, n_seqs, q, ssm, t, v, width, y;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, head, heads] = [$floordiv(b.n_tokens, n_seqs), ssm.state, ssm.rank];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), ssm.state, ssm.rank]);
+t = $row[0];
+head = $row[1];
+heads = $row[2];
+}
 recurrent$states(b, recurrent$kept(b, "r", il, ssm.conv_state));
 x = graph.reshape(x, $get(x.ne, 0), t, 1, n_seqs);
 fused = graph.unary("SILU", b.linear("attn_qkv", x, il));
 fused = graph.reshape(fused, (3 * head), heads, t, n_seqs);
-[q, k, v] = (function* () { for (const i of $range(3)) { yield graph.view(fused, [head, heads, t, n_seqs], $slice(fused.nb, 1, null, null), ((4 * head) * i)); } })();
+{
+const $row = $items((function* () { for (const i of $range(3)) { yield graph.view(fused, [head, heads, t, n_seqs], $slice(fused.nb, 1, null, null), ((4 * head) * i)); } })());
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 cache = recurrent$kept(b, "s", il, ssm.ssm_state);
 before = graph.reshape(recurrent$states(b, cache), head, head, heads, n_seqs);
-[y, after] = lightning$_block(b, q, k, v, before);
+{
+const $row = $items(lightning$_block(b, q, k, v, before));
+y = $row[0];
+after = $row[1];
+}
 width = (ssm.ssm_state * n_seqs);
 graph.expand(graph.cpy(after, graph.view(cache, [width])));
 y = graph.cont(graph.permute(y, undefined, 0, 2, 1, 3));
@@ -7804,7 +9442,14 @@ return graph.reshape(y, $get(y.ne, 0), b.n_tokens);
 }
 function lightning$_block(b, q, k, v, before) {
 let _, faded, graph, heads, kept_on, n_seqs, of_state, scores, slopes, t, values, whole, y;
-[graph, [_, heads, t, n_seqs]] = [b.graph, q.ne];
+{
+const $row = $items([b.graph, q.ne]);
+graph = $row[0];
+_ = $row[1][0];
+heads = $row[1][1];
+t = $row[1][2];
+n_seqs = $row[1][3];
+}
 slopes = graph.scale(b.input("slopes", tensor$F32, heads));
 function decay(name, ...ne) {
 return graph.unary("EXP", graph.scale(b.input(name, tensor$F32, ...ne)));
@@ -7828,8 +9473,17 @@ return [y, graph.add(kept_on, graph.mul_mat(by_token(faded), values))];
 }
 function mamba$mamba(b, x, il) {
 let both, graph, inner, n_seqs, ssm, t, y, z;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, inner] = [$floordiv(b.n_tokens, n_seqs), ssm.inner];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), ssm.inner]);
+t = $row[0];
+inner = $row[1];
+}
 both = b.linear("ssm_in", graph.reshape(x, $get(x.ne, 0), t, n_seqs), il);
 x = graph.view(both, [inner, t, n_seqs], $slice(both.nb, 1, 3, null));
 z = graph.view(both, [inner, t, n_seqs], $slice(both.nb, 1, 3, null), (4 * inner));
@@ -7842,20 +9496,44 @@ return graph.reshape(b.linear("ssm_out", y, il), $bound(b, "hparams").n_embd, b.
 }
 function mamba$_scan(b, x, il) {
 let across, after, cache, dt, graph, heads, inner, key, n_seqs, n_state, norms, parts, query, rank, ssm, t, y;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, inner, n_state, rank] = [$get(x.ne, 1), ssm.inner, ssm.state, ssm.rank];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$get(x.ne, 1), ssm.inner, ssm.state, ssm.rank]);
+t = $row[0];
+inner = $row[1];
+n_state = $row[2];
+rank = $row[3];
+}
 parts = graph.mul_mat(b.weight("ssm_x", il), x);
 dt = graph.view(parts, [rank, t, n_seqs], $slice(parts.nb, 1, 3, null));
 across = [n_state, 1, t, n_seqs];
-[key, query] = (function* () { for (const i of [0, 1]) { yield graph.view(parts, across, [(4 * n_state), ...$slice(parts.nb, 1, 3, null)], (4 * $add(rank, (i * n_state)))); } })();
+{
+const $row = $items((function* () { for (const i of [0, 1]) { yield graph.view(parts, across, [(4 * n_state), ...$slice(parts.nb, 1, 3, null)], (4 * $add(rank, (i * n_state)))); } })());
+key = $row[0];
+query = $row[1];
+}
 norms = (() => { const $into = []; for (const name of ["dt", "b", "c"]) { $into.push(b.has(("" + "ssm_" + $str(name) + "_norm.weight"), il)); } return $into; })();
 if ($all(norms)) {
-[dt, key] = [b.norm(dt, "ssm_dt_norm", il), b.norm(key, "ssm_b_norm", il)];
+{
+const $row = $items([b.norm(dt, "ssm_dt_norm", il), b.norm(key, "ssm_b_norm", il)]);
+dt = $row[0];
+key = $row[1];
+}
 query = b.norm(query, "ssm_c_norm", il);
 }
 else {
 if ($truth(b.model.metadata.get(("" + $str(b.model.arch) + ".ssm.dt_b_c_rms"), false))) {
-[dt, key, query] = (function* () { for (const each of [dt, key, query]) { yield b.norm(each, null); } })();
+{
+const $row = $items((function* () { for (const each of [dt, key, query]) { yield b.norm(each, null); } })());
+dt = $row[0];
+key = $row[1];
+query = $row[2];
+}
 }
 else {
 dt = graph.cont(dt);
@@ -7878,8 +9556,19 @@ return graph.view(y, [inner, t, n_seqs], [(4 * inner), ((4 * inner) * t)]);
 }
 function mamba$by_head(b, x, il) {
 let after, both, by_heads, cache, dt, graph, head, heads, inner, key, n_dt, n_seqs, n_state, parts, query, rates, ssm, t, width, y, z;
-[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
-[t, inner, heads, n_state] = [$floordiv(b.n_tokens, n_seqs), ssm.inner, ssm.rank, ssm.state];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(b.n_tokens, n_seqs), ssm.inner, ssm.rank, ssm.state]);
+t = $row[0];
+inner = $row[1];
+heads = $row[2];
+n_state = $row[3];
+}
 head = $floordiv(inner, heads);
 both = b.linear("ssm_in", graph.reshape(x, $get(x.ne, 0), t, n_seqs), il);
 both = graph.cont(graph.permute(both, undefined, 0, 2, 1, 3), (2 * head), heads, t, n_seqs);
@@ -7894,12 +9583,20 @@ let own;
 own = graph.view(parts, [width, t, n_seqs], $slice(parts.nb, 1, 3, null), (4 * at));
 return b.norm(own, ("" + "ssm_" + $str(name) + "_norm"), il);
 }
-[key, query] = [part("b", n_state, 0), part("c", n_state, n_state)];
+{
+const $row = $items([part("b", n_state, 0), part("c", n_state, n_state)]);
+key = $row[0];
+query = $row[1];
+}
 dt = part("dt", n_dt, (2 * n_state));
 dt = graph.add(graph.mul_mat(b.weight("ssm_dt", il), dt), b.weight("ssm_dt.bias", il));
 rates = graph.reshape(b.weight("ssm_a", il), 1, heads);
 by_heads = graph.view(x, [head, heads, t, n_seqs], [(4 * head), (4 * inner), ((4 * inner) * t)]);
-[key, query] = (function* () { for (const each of [key, query]) { yield graph.view(each, [n_state, 1, t, n_seqs], [(4 * n_state), ...$slice(each.nb, 1, 3, null)]); } })();
+{
+const $row = $items((function* () { for (const each of [key, query]) { yield graph.view(each, [n_state, 1, t, n_seqs], [(4 * n_state), ...$slice(each.nb, 1, 3, null)]); } })());
+key = $row[0];
+query = $row[1];
+}
 cache = recurrent$kept(b, "s", il, ssm.ssm_state);
 function scan(rows, ids) {
 let before, size;
@@ -7928,9 +9625,20 @@ b.graph.expand(b.once(ngrams$_EMBEDDED, null, (() => rows)));
 }
 function ngrams$add(b, streams, il) {
 let _, convolved, gate, graph, hc, key, n, n_embd, query, rows, s, size, value;
-[graph, [n_embd, hc, n, _]] = [b.graph, streams.ne];
+{
+const $row = $items([b.graph, streams.ne]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+n = $row[1][2];
+_ = $row[1][3];
+}
 rows = b.once(ngrams$_EMBEDDED, null, (() => streams));
-[key, value] = [b.linear("ple_key", rows, il), b.linear("ple_value", rows, il)];
+{
+const $row = $items([b.linear("ple_key", rows, il), b.linear("ple_value", rows, il)]);
+key = $row[0];
+value = $row[1];
+}
 key = hyper_gated$grouped_norm(b, graph.reshape(key, n_embd, hc, n), "ple_norm_key", il);
 query = hyper_gated$grouped_norm(b, graph.reshape(streams, n_embd, hc, n), "ple_norm_query", il);
 s = graph.scale(graph.node("SUM_ROWS", [1, hc, n], undefined, graph.mul(key, query)));
@@ -7943,8 +9651,21 @@ return graph.add(streams, graph.add(value, convolved));
 }
 function ngrams$_convolved(b, value, il) {
 let _, back, before, cache, column, flat, graph, hc, k, kernel, n, n_embd, n_seqs, normed, padded, past, shifted, slot, start, step, t, tail, target, term, total, weight, width, x, y;
-[graph, [n_embd, hc, n, _], n_seqs] = [b.graph, value.ne, b.n_seqs];
-[t, width, kernel] = [$floordiv(n, n_seqs), (n_embd * hc), b.model.integer("ple.conv_kernel")];
+{
+const $row = $items([b.graph, value.ne, b.n_seqs]);
+graph = $row[0];
+n_embd = $row[1][0];
+hc = $row[1][1];
+n = $row[1][2];
+_ = $row[1][3];
+n_seqs = $row[2];
+}
+{
+const $row = $items([$floordiv(n, n_seqs), (n_embd * hc), b.model.integer("ple.conv_kernel")]);
+t = $row[0];
+width = $row[1];
+kernel = $row[2];
+}
 step = b.model.integer("ple.ngram_size");
 past = ((kernel - 1) * step);
 flat = graph.reshape(value, width, n);
@@ -7960,7 +9681,11 @@ slot = ((back * $bound(b, "sizes").n_seqs) * $get(cache.nb, 1));
 target = graph.view(cache, [(past * width), n_seqs], [$get(cache.nb, 1)], slot);
 graph.expand(graph.cpy(tail, target));
 }
-[weight, total] = [b.weight("ple_conv1d", il), null];
+{
+const $row = $items([b.weight("ple_conv1d", il), null]);
+weight = $row[0];
+total = $row[1];
+}
 for (k of $range(kernel)) {
 start = ($sub(past, ($sub((kernel - 1), k) * step)) * 4);
 shifted = graph.view(padded, [t, width, n_seqs], $slice(padded.nb, 1, 3, null), start);
@@ -7980,7 +9705,12 @@ const pooled$MOST_GATHERED = 16;
 const pooled$_STEP = 64;
 function pooled$attend(b, x, il) {
 let cache, cells, graph, k, kind, kv, low, mask, n, n_head, q, rank, row, up, v, y;
-[graph, n, n_head] = [b.graph, b.n_tokens, b.shape(il).n_head];
+{
+const $row = $items([b.graph, b.n_tokens, b.shape(il).n_head]);
+graph = $row[0];
+n = $row[1];
+n_head = $row[2];
+}
 rank = b.model.integer("attention.kv_lora_rank");
 low = b.norm(graph.mul_mat(b.weight("attn_q_a", il), x), "attn_q_a_norm", il);
 q = graph.mul_mat(b.weight("attn_q_b", il), low);
@@ -8001,7 +9731,11 @@ graph.expand(kv);
 cells = $bound($bound(b, "sizes"), "cells");
 cache = b.stored("k", il, $bound(b, "cache").k, rank, cells, $bound(b, "sizes").n_stream);
 attention$store(b, kv, cache, b.input("attn_inp_k_idxs", tensor$I64, n));
-[up, row] = [b.weight("attn_v_b", il), $get(cache.nb, 1)];
+{
+const $row = $items([b.weight("attn_v_b", il), $get(cache.nb, 1)]);
+up = $row[0];
+row = $row[1];
+}
 if ($truth(pooled$_gathers(b))) {
 y = pooled$_over_rows(b, q, graph.view(cache, [rank, (cells * $bound(b, "sizes").n_stream)], [row]), up);
 }
@@ -8034,7 +9768,12 @@ return ($le(b.n_tokens, pooled$MOST_GATHERED) && $gt($bound($bound(b, "sizes"), 
 }
 function pooled$_expand_inputs(b) {
 let n, n_pool, pool;
-[n_pool, n, pool] = [$get(pooled$_n_pools(b), 0), b.n_tokens, pooled$_pool(b)];
+{
+const $row = $items([$get(pooled$_n_pools(b), 0), b.n_tokens, pooled$_pool(b)]);
+n_pool = $row[0];
+n = $row[1];
+pool = $row[2];
+}
 b.graph.expand(b.input("kpool_cells", tensor$I32, n_pool));
 b.graph.expand(b.input("kpool_idxs", tensor$I32, pool, n_pool));
 b.graph.expand(b.input("kpool_mask", tensor$F16, n_pool, n));
@@ -8046,8 +9785,16 @@ return attention$mask(b, il, $bound($bound(b, "sizes"), "cells"), $bound(b, "siz
 }
 function pooled$_choose(b, x, low, il) {
 let best, cells, chosen, graph, heads, mask, n, n_best, n_cells, n_pool, numbers, order, pool, pooled, q, score, scores, weights, width;
-[graph, n] = [b.graph, b.n_tokens];
-[heads, width] = (function* () { for (const key of ["head_count", "key_length"]) { yield b.model.integer(("" + "attention.indexer." + $str(key))); } })();
+{
+const $row = $items([b.graph, b.n_tokens]);
+graph = $row[0];
+n = $row[1];
+}
+{
+const $row = $items((function* () { for (const key of ["head_count", "key_length"]) { yield b.model.integer(("" + "attention.indexer." + $str(key))); } })());
+heads = $row[0];
+width = $row[1];
+}
 q = graph.mul_mat(b.weight("indexer.attn_q_b", il), low);
 q = graph.reshape(q, width, heads, n);
 pooled = pooled$_pooled_keys(b, x, width, il);
@@ -8055,7 +9802,11 @@ weights = graph.scale(graph.mul_mat(b.weight("indexer.proj", il), x));
 n_pool = $get(pooled.ne, 2);
 mask = b.input("kpool_mask", tensor$F16, n_pool, n);
 score = graph.node("LIGHTNING_INDEXER", [n_pool, n], undefined, q, pooled, weights, mask);
-[n_best, n_cells] = pooled$_n_chosen(b);
+{
+const $row = $items(pooled$_n_chosen(b));
+n_best = $row[0];
+n_cells = $row[1];
+}
 best = graph.node("TOP_K", [n_best, n], tensor$I32, score);
 scores = graph.get_rows(graph.reshape(score, 1, n_pool, n), best);
 order = graph.node("ARGSORT", [n_best, n], tensor$I32, graph.reshape(scores, n_best, n));
@@ -8073,8 +9824,18 @@ return ($truth(pooled$_gathers(b)) ? chosen : pooled$_as_mask(b, chosen, il));
 }
 function pooled$_pooled_keys(b, x, width, il) {
 let both, cache, empty, found, fresh, gate, gates, graph, key, keys, members, n, n_cells, n_new, n_pool, packed, pool, pooled, row, rows, shares, sizes;
-[graph, n, sizes, pool] = [b.graph, b.n_tokens, $bound(b, "sizes"), pooled$_pool(b)];
-[n_pool, n_new] = pooled$_n_pools(b);
+{
+const $row = $items([b.graph, b.n_tokens, $bound(b, "sizes"), pooled$_pool(b)]);
+graph = $row[0];
+n = $row[1];
+sizes = $row[2];
+pool = $row[3];
+}
+{
+const $row = $items(pooled$_n_pools(b));
+n_pool = $row[0];
+n_new = $row[1];
+}
 key = graph.mul_mat(b.weight("indexer.attn_k", il), x);
 key = b.norm(key, "indexer.k_norm", il, undefined, undefined, "NORM");
 gate = graph.mul_mat(b.weight("indexer_compressor_gate", il), x);
@@ -8082,7 +9843,11 @@ empty = graph.like("FILL", graph.leaf(tensor$F32, "zeros", undefined, undefined,
 packed = graph.concat(graph.concat(key, gate), empty);
 cache = b.stored("idx_k", il, $bound(b, "cache").k, (3 * width), $bound(sizes, "cells"), sizes.n_stream);
 attention$store(b, graph.reshape(packed, (3 * width), 1, n), cache, b.input("kpool_k_idxs", tensor$I64, n));
-[n_cells, row] = [($bound(sizes, "cells") * sizes.n_stream), $get(cache.nb, 1)];
+{
+const $row = $items([($bound(sizes, "cells") * sizes.n_stream), $get(cache.nb, 1)]);
+n_cells = $row[0];
+row = $row[1];
+}
 both = graph.view(cache, [(2 * width), n_cells], [row]);
 pooled = graph.view(cache, [width, n_cells], [row], $bound(b, "cache").k.row_bytes((2 * width)));
 members = graph.reshape(b.input("kpool_new_idxs", tensor$I32, pool, n_new), (pool * n_new));
@@ -8101,7 +9866,15 @@ return graph.reshape(found, width, 1, n_pool);
 }
 function pooled$_as_mask(b, chosen, il) {
 let _, at, closed, graph, live, mask, n, n_cells, n_kv, opened, seed, spare, zeros;
-[graph, [n_cells, n, _, _], n_kv] = [b.graph, chosen.ne, $bound($bound(b, "sizes"), "cells")];
+{
+const $row = $items([b.graph, chosen.ne, $bound($bound(b, "sizes"), "cells")]);
+graph = $row[0];
+n_cells = $row[1][0];
+n = $row[1][1];
+_ = $row[1][2];
+_ = $row[1][3];
+n_kv = $row[2];
+}
 mask = pooled$_mask(b, il);
 seed = graph.node("CPY", [1], undefined, graph.view(chosen, [1]));
 closed = ((mask.quant === tensor$F32) ? seed : graph.node("CPY", [1], mask.quant, seed));
@@ -8122,7 +9895,12 @@ return graph.add(opened, graph.reshape(mask, n_kv, n));
 }
 function pooled$_over_rows(b, q, rows, up) {
 let chosen, graph, k, live, n, n_cells, scores, y;
-[graph, n, chosen] = [b.graph, b.n_tokens, b.chosen_cells];
+{
+const $row = $items([b.graph, b.n_tokens, b.chosen_cells]);
+graph = $row[0];
+n = $row[1];
+chosen = $row[2];
+}
 if ((chosen == null)) {
 return q;
 }
@@ -8144,12 +9922,33 @@ if (!($truth(b.shape(il).index_width) && $truth($bound(b, "cache").flash_attn) &
 return attention$standard(b, x, il);
 }
 shape = b.shape(il);
-[q, k, v] = attention$project_qkv(b, x, il);
-[q, k] = [attention$positioned(b, q, "attn_q_norm", il), attention$positioned(b, k, "attn_k_norm", il)];
-[index_q, index_k] = position_blocks$_index(b, x, il);
-[turns_k, turns_v] = attention$rotation(b, il, false);
+{
+const $row = $items(attention$project_qkv(b, x, il));
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
+{
+const $row = $items([attention$positioned(b, q, "attn_q_norm", il), attention$positioned(b, k, "attn_k_norm", il)]);
+q = $row[0];
+k = $row[1];
+}
+{
+const $row = $items(position_blocks$_index(b, x, il));
+index_q = $row[0];
+index_k = $row[1];
+}
+{
+const $row = $items(attention$rotation(b, il, false));
+turns_k = $row[0];
+turns_v = $row[1];
+}
 if ($truth(turns_k)) {
-[q, k] = [attention$rotate(b, q, "k", turns_k, il), attention$rotate(b, k, "k", turns_k, il)];
+{
+const $row = $items([attention$rotate(b, q, "k", turns_k, il), attention$rotate(b, k, "k", turns_k, il)]);
+q = $row[0];
+k = $row[1];
+}
 }
 if ($truth(turns_v)) {
 v = attention$rotate(b, v, "v", turns_v, il);
@@ -8157,7 +9956,11 @@ v = attention$rotate(b, v, "v", turns_v, il);
 for (each of [q, k, v]) {
 b.graph.expand(each);
 }
-[k, v] = [attention$keep_k(b, k, il), attention$keep_v(b, v, il)];
+{
+const $row = $items([attention$keep_k(b, k, il), attention$keep_v(b, v, il)]);
+k = $row[0];
+v = $row[1];
+}
 chosen = ($eq(b.n_tokens, $bound(b, "sizes").n_stream) ? position_blocks$_gathered : position_blocks$_masked);
 y = chosen(b, q, k, v, index_q, index_k, $floordiv(shape.n_head, shape.n_head_kv));
 if ($truth(turns_v)) {
@@ -8167,8 +9970,18 @@ return b.linear("attn_output", y, il);
 }
 function position_blocks$_index(b, x, il) {
 let cache, cells, graph, k, kind, n, n_stream, q, row, width;
-[graph, width, n] = [b.graph, b.shape(il).index_width, b.n_tokens];
-[cells, n_stream, kind] = [$bound($bound(b, "sizes"), "cells"), $bound(b, "sizes").n_stream, $bound(b, "cache").k];
+{
+const $row = $items([b.graph, b.shape(il).index_width, b.n_tokens]);
+graph = $row[0];
+width = $row[1];
+n = $row[2];
+}
+{
+const $row = $items([$bound($bound(b, "sizes"), "cells"), $bound(b, "sizes").n_stream, $bound(b, "cache").k]);
+cells = $row[0];
+n_stream = $row[1];
+kind = $row[2];
+}
 q = graph.reshape(b.linear("indexer.q_proj", x, il), width, position_blocks$_heads(b), n);
 k = graph.reshape(b.linear("indexer.k_proj", x, il), width, 1, n);
 q = attention$rope(b, b.norm(q, "indexer.q_norm", il), il);
@@ -8196,7 +10009,14 @@ return graph.node("TOP_K", [n_best, ...$slice(best.ne, 1, null, null)], tensor$I
 }
 function position_blocks$_fused(b, q, k, v, mask, n_shared) {
 let graph, n, n_groups, n_head, rows, width, y;
-[graph, [width, n_head, n], n_groups] = [b.graph, $slice(q.ne, null, 3, null), $get(k.ne, 3)];
+{
+const $row = $items([b.graph, $slice(q.ne, null, 3, null), $get(k.ne, 3)]);
+graph = $row[0];
+width = $row[1][0];
+n_head = $row[1][1];
+n = $row[1][2];
+n_groups = $row[2];
+}
 rows = $floordiv((n_head * n), (n_shared * n_groups));
 q = graph.permute(graph.reshape(q, width, n_shared, n_groups, rows), undefined, 0, 2, 3, 1);
 y = graph.node("FLASH_ATTN_EXT", [$get(v.ne, 0), $get(q.ne, 2), $get(q.ne, 1), $get(q.ne, 3)], undefined, q, k, v, mask);
@@ -8209,8 +10029,21 @@ return b.graph.node("CPY", x.ne, kind, x);
 }
 function position_blocks$_gathered(b, q, k, v, index_q, index_k, n_shared) {
 let best, bias, block, cached, cells, each, first, flat, found, graph, heads, index_width, keys, kind, mask, n, n_best, n_chosen, n_kv, ns, of_positions, offsets, own, positions, rows, scores, seen, slots, steps, width;
-[graph, heads, ns] = [b.graph, position_blocks$_heads(b), $bound(b, "sizes").n_stream];
-[[block, n, n_best], cells, [width, n_kv]] = [position_blocks$_sizes(b), $bound($bound(b, "sizes"), "cells"), $slice(k.ne, null, 2, null)];
+{
+const $row = $items([b.graph, position_blocks$_heads(b), $bound(b, "sizes").n_stream]);
+graph = $row[0];
+heads = $row[1];
+ns = $row[2];
+}
+{
+const $row = $items([position_blocks$_sizes(b), $bound($bound(b, "sizes"), "cells"), $slice(k.ne, null, 2, null)]);
+block = $row[0][0];
+n = $row[0][1];
+n_best = $row[0][2];
+cells = $row[1];
+width = $row[2][0];
+n_kv = $row[2][1];
+}
 index_width = $get(index_q.ne, 0);
 of_positions = b.input("msa_pos_slot_i", tensor$I32, n, ns);
 mask = b.input("msa_pos_mask", tensor$F32, n, b.n_tokens);
@@ -8244,7 +10077,11 @@ return position_blocks$_fused(b, q, $get(found, 0), $get(found, 1), seen, n_shar
 }
 function position_blocks$_masked(b, q, k, v, index_q, index_k, n_shared) {
 let graph, ns, other, own, y;
-[graph, ns] = [b.graph, $bound(b, "sizes").n_stream];
+{
+const $row = $items([b.graph, $bound(b, "sizes").n_stream]);
+graph = $row[0];
+ns = $row[1];
+}
 own = (() => { const $into = []; for (const i of $range(ns)) { $into.push(position_blocks$_masked_stream(b, i, q, k, v, index_q, index_k, n_shared)); } return $into; })();
 y = $get(own, 0);
 for (other of $slice(own, 1, null, null)) {
@@ -8254,10 +10091,27 @@ return y;
 }
 function position_blocks$_masked_stream(b, st, q, k, v, index_q, index_k, n_shared) {
 let best, bias, block, by_block, by_cell, cells, closed, graph, heads, index_width, keys, mask, n, n_best, n_blocks, near, ns, opened, own, scores, seen, t;
-[graph, ns, cells, heads] = [b.graph, $bound(b, "sizes").n_stream, $bound($bound(b, "sizes"), "cells"), position_blocks$_heads(b)];
-[[block, n, n_best], t, index_width] = [position_blocks$_sizes(b), $floordiv(b.n_tokens, ns), $get(index_q.ne, 0)];
+{
+const $row = $items([b.graph, $bound(b, "sizes").n_stream, $bound($bound(b, "sizes"), "cells"), position_blocks$_heads(b)]);
+graph = $row[0];
+ns = $row[1];
+cells = $row[2];
+heads = $row[3];
+}
+{
+const $row = $items([position_blocks$_sizes(b), $floordiv(b.n_tokens, ns), $get(index_q.ne, 0)]);
+block = $row[0][0];
+n = $row[0][1];
+n_best = $row[0][2];
+t = $row[1];
+index_width = $row[2];
+}
 n_blocks = $floordiv(n, block);
-[mask, bias] = [b.input("msa_pos_mask", tensor$F32, n, b.n_tokens), b.input("msa_bias", tensor$F32, n_blocks, b.n_tokens)];
+{
+const $row = $items([b.input("msa_pos_mask", tensor$F32, n, b.n_tokens), b.input("msa_bias", tensor$F32, n_blocks, b.n_tokens)]);
+mask = $row[0];
+bias = $row[1];
+}
 function of_tokens(x) {
 return graph.view(x, [...$slice(x.ne, null, 2, null), t], $slice(x.nb, 1, 3, null), ((st * t) * $get(x.nb, 2)));
 }
@@ -8285,13 +10139,27 @@ seen = b.once("msa_mask", "cast", (() => position_blocks$_cast(b, seen, tensor$F
 own = graph.view(seen, [cells, t, 1], [$get(seen.nb, 1), $get(seen.nb, 3)], (st * $get(seen.nb, 3)));
 by_cell = graph.add_inplace(by_cell, own);
 by_cell = position_blocks$_cast(b, graph.reshape(by_cell, cells, t, 1, heads), tensor$F16);
-[k, v] = (function* () { for (const x of [k, v]) { yield graph.permute(graph.view(x, [...$slice(x.ne, null, 3, null), 1], $slice(x.nb, 1, null, null), (st * $get(x.nb, 3))), undefined, 0, 3, 1, 2); } })();
+{
+const $row = $items((function* () { for (const x of [k, v]) { yield graph.permute(graph.view(x, [...$slice(x.ne, null, 3, null), 1], $slice(x.nb, 1, null, null), (st * $get(x.nb, 3))), undefined, 0, 3, 1, 2); } })());
+k = $row[0];
+v = $row[1];
+}
 return position_blocks$_fused(b, of_tokens(q), k, v, by_cell, n_shared);
 }
 function rwkv$layer(b, cur, il, picks_outputs) {
 let before, cache, graph, last, middle, mix, n, n_embd, n_seqs, n_shifts, previous, rows, t, x, y;
-[graph, n_seqs, n_embd, n] = [b.graph, b.n_seqs, $bound(b, "hparams").n_embd, b.n_tokens];
-[t, n_shifts] = [$floordiv(n, n_seqs), (recurrent$ssm_shape(b).conv_kernel - 1)];
+{
+const $row = $items([b.graph, b.n_seqs, $bound(b, "hparams").n_embd, b.n_tokens]);
+graph = $row[0];
+n_seqs = $row[1];
+n_embd = $row[2];
+n = $row[3];
+}
+{
+const $row = $items([$floordiv(n, n_seqs), (recurrent$ssm_shape(b).conv_kernel - 1)]);
+t = $row[0];
+n_shifts = $row[1];
+}
 cur = graph.reshape(cur, n_embd, t, n_seqs);
 cache = recurrent$kept(b, "r", il, recurrent$ssm_shape(b).conv_state);
 before = graph.reshape(recurrent$states(b, cache), n_embd, n_shifts, n_seqs);
@@ -8324,7 +10192,12 @@ rows = (() => { const $into = []; for (const each of [middle, y, previous]) { $i
 if ($truth(picks_outputs)) {
 rows = (() => { const $into = []; for (const each of rows) { $into.push(b.output_rows(each)); } return $into; })();
 }
-[middle, y, previous] = rows;
+{
+const $row = $items(rows);
+middle = $row[0];
+y = $row[1];
+previous = $row[2];
+}
 cur = graph.add(rwkv$_channel_mix(b, y, previous, il), middle);
 return ($truth(b.shape(il).is_rescaled) ? graph.scale(cur) : cur);
 }
@@ -8344,7 +10217,12 @@ return graph.mul(gate, b.linear("channel_mix_value", key, il));
 }
 function rwkv$_keep(b, y, cache) {
 let after, graph, n, n_embd, width;
-[graph, n_embd, n] = [b.graph, $bound(b, "hparams").n_embd, b.n_tokens];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_embd, b.n_tokens]);
+graph = $row[0];
+n_embd = $row[1];
+n = $row[2];
+}
 width = (recurrent$ssm_shape(b).ssm_state * b.n_seqs);
 after = graph.view(y, [width], [], ((4 * n_embd) * n));
 graph.expand(graph.cpy(after, graph.view(cache, [width])));
@@ -8352,7 +10230,13 @@ return graph.view(y, [(n_embd * n)]);
 }
 function rwkv$_normed(b, y, il) {
 let graph, heads, n, n_embd;
-[graph, n_embd, n, heads] = [b.graph, $bound(b, "hparams").n_embd, b.n_tokens, recurrent$ssm_shape(b).rank];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_embd, b.n_tokens, recurrent$ssm_shape(b).rank]);
+graph = $row[0];
+n_embd = $row[1];
+n = $row[2];
+heads = $row[3];
+}
 if (!$truth(b.has("time_mix_ln.weight", il))) {
 return graph.reshape(y, n_embd, n);
 }
@@ -8362,11 +10246,20 @@ return graph.add(y, b.weight("time_mix_ln.bias", il));
 }
 function rwkv$_mixtures_6(b, x, previous, il) {
 let change, down, found, graph, i, low, mixed, n, n_embd, name, share, shares, up;
-[graph, n_embd, n] = [b.graph, $bound(b, "hparams").n_embd, b.n_tokens];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_embd, b.n_tokens]);
+graph = $row[0];
+n_embd = $row[1];
+n = $row[2];
+}
 change = graph.reshape(graph.like("SUB", previous, x), n_embd, n);
 x = graph.reshape(x, n_embd, n);
 mixed = graph.add(graph.mul(change, b.weight("time_mix_lerp_x", il)), x);
-[down, up] = [b.weight("time_mix_w1", il), b.weight("time_mix_w2", il)];
+{
+const $row = $items([b.weight("time_mix_w1", il), b.weight("time_mix_w2", il)]);
+down = $row[0];
+up = $row[1];
+}
 low = graph.unary("TANH", graph.mul_mat(down, mixed));
 low = graph.reshape(low, $floordiv($get(down.ne, 1), 5), 1, 5, n);
 low = graph.cont(graph.permute(low, undefined, 0, 1, 3, 2));
@@ -8375,13 +10268,19 @@ function part(of, i) {
 return graph.view(of, [n_embd, n], [$get(of.nb, 1)], (((4 * n_embd) * n) * i));
 }
 if ($truth(b.has("time_mix_lerp_fused.weight", il))) {
-[change, x] = (function* () { for (const each of [change, x]) { yield graph.reshape(each, n_embd, 1, n); } })();
+{
+const $row = $items((function* () { for (const each of [change, x]) { yield graph.reshape(each, n_embd, 1, n); } })());
+change = $row[0];
+x = $row[1];
+}
 shares = graph.add(shares, b.weight("time_mix_lerp_fused", il));
 shares = graph.add(graph.mul(shares, change), x);
 return (() => { const $into = []; for (const i of $range(5)) { $into.push(part(shares, i)); } return $into; })();
 }
 found = [];
-for ([i, name] of $enumerate("wkvrg")) {
+for (const $row of $enumerate("wkvrg")) {
+i = $row[0];
+name = $row[1];
 share = graph.add(part(shares, i), b.weight(("" + "time_mix_lerp_" + $str(name)), il));
 $list.append(found, graph.add(graph.mul(share, change), x));
 }
@@ -8389,19 +10288,51 @@ return found;
 }
 function rwkv$_time_mix_6(b, x, previous, il) {
 let cache, decay, first, for_decay, for_gate, for_key, for_receptance, for_value, gate, graph, has_first, heads, k, low, n, n_embd, n_kv, n_seqs, ne, r, size, ssm, v, y;
-[graph, ssm, n_embd, n, n_seqs] = [b.graph, recurrent$ssm_shape(b), $bound(b, "hparams").n_embd, b.n_tokens, b.n_seqs];
-[size, heads, n_kv] = [ssm.state, ssm.rank, b.shape(il).n_head_kv];
-[for_decay, for_key, for_value, for_receptance, for_gate] = rwkv$_mixtures_6(b, x, previous, il);
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), $bound(b, "hparams").n_embd, b.n_tokens, b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_embd = $row[2];
+n = $row[3];
+n_seqs = $row[4];
+}
+{
+const $row = $items([ssm.state, ssm.rank, b.shape(il).n_head_kv]);
+size = $row[0];
+heads = $row[1];
+n_kv = $row[2];
+}
+{
+const $row = $items(rwkv$_mixtures_6(b, x, previous, il));
+for_decay = $row[0];
+for_key = $row[1];
+for_value = $row[2];
+for_receptance = $row[3];
+for_gate = $row[4];
+}
 r = b.linear("time_mix_receptance", for_receptance, il);
 k = b.linear("time_mix_key", for_key, il);
 v = b.linear("time_mix_value", for_value, il);
 has_first = b.has("time_mix_first.weight", il);
 gate = graph.unary(($truth(has_first) ? "SILU" : "SIGMOID"), b.linear("time_mix_gate", for_gate, il));
 if (!$in(n_kv, [0, heads])) {
-[k, v] = (function* () { for (const each of [k, v]) { yield graph.reshape(each, size, 1, n_kv, n); } })();
-[k, v] = (function* () { for (const each of [k, v]) { yield graph.node("REPEAT", [size, $floordiv(heads, n_kv), n_kv, n], undefined, each); } })();
+{
+const $row = $items((function* () { for (const each of [k, v]) { yield graph.reshape(each, size, 1, n_kv, n); } })());
+k = $row[0];
+v = $row[1];
 }
-[k, v, r] = (function* () { for (const each of [k, v, r]) { yield graph.reshape(each, size, heads, n); } })();
+{
+const $row = $items((function* () { for (const each of [k, v]) { yield graph.node("REPEAT", [size, $floordiv(heads, n_kv), n_kv, n], undefined, each); } })());
+k = $row[0];
+v = $row[1];
+}
+}
+{
+const $row = $items((function* () { for (const each of [k, v, r]) { yield graph.reshape(each, size, heads, n); } })());
+k = $row[0];
+v = $row[1];
+r = $row[2];
+}
 low = graph.unary("TANH", graph.mul_mat(b.weight("time_mix_decay_w1", il), for_decay));
 decay = graph.mul_mat(b.weight("time_mix_decay_w2", il), low);
 decay = graph.unary("EXP", graph.add(decay, b.weight("time_mix_decay", il)));
@@ -8428,8 +10359,19 @@ return b.graph.mul_mat(b.weight(("" + "time_mix_" + $str(name) + "2"), il), y);
 }
 function rwkv$_time_mix_7(b, x, previous, il) {
 let a, before, bonus, cache, change, first, graph, heads, is_gated, k, ka, kk, mixed, n, n_embd, n_seqs, r, share, size, ssm, v, w, y;
-[graph, ssm, n_embd, n, n_seqs] = [b.graph, recurrent$ssm_shape(b), $bound(b, "hparams").n_embd, b.n_tokens, b.n_seqs];
-[size, heads] = [ssm.state, ssm.rank];
+{
+const $row = $items([b.graph, recurrent$ssm_shape(b), $bound(b, "hparams").n_embd, b.n_tokens, b.n_seqs]);
+graph = $row[0];
+ssm = $row[1];
+n_embd = $row[2];
+n = $row[3];
+n_seqs = $row[4];
+}
+{
+const $row = $items([ssm.state, ssm.rank]);
+size = $row[0];
+heads = $row[1];
+}
 is_gated = $and(b.has("time_mix_g1.weight", il), () => b.has("time_mix_g2.weight", il));
 change = graph.like("SUB", previous, x);
 change = graph.node("REPEAT", [...$slice(change.ne, null, 3, null), ($truth(is_gated) ? 6 : 5)], undefined, change);
@@ -8443,7 +10385,11 @@ return graph.reshape(y, size, heads, n);
 r = b.linear("time_mix_receptance", part(0), il);
 w = graph.add(rwkv$_low_rank(b, part(1), "w", il, "TANH"), b.weight("time_mix_w0", il));
 w = graph.unary("EXP", graph.scale(graph.unary("SIGMOID", w)));
-[k, v] = [b.linear("time_mix_key", part(2), il), b.linear("time_mix_value", part(3), il)];
+{
+const $row = $items([b.linear("time_mix_key", part(2), il), b.linear("time_mix_value", part(3), il)]);
+k = $row[0];
+v = $row[1];
+}
 if ((b.first_value == null)) {
 b.first_value = v;
 }
@@ -8457,7 +10403,14 @@ a = graph.unary("SIGMOID", a);
 kk = graph.like("L2_NORM", by_head(graph.mul(k, b.weight("time_mix_k_k", il))));
 ka = graph.mul(k, b.weight("time_mix_k_a", il));
 k = graph.add(k, graph.like("SUB", graph.mul(a, ka), ka));
-[r, w, k, v, a] = (function* () { for (const each of [r, w, k, v, a]) { yield by_head(each); } })();
+{
+const $row = $items((function* () { for (const each of [r, w, k, v, a]) { yield by_head(each); } })());
+r = $row[0];
+w = $row[1];
+k = $row[2];
+v = $row[3];
+a = $row[4];
+}
 cache = recurrent$kept(b, "s", il, ssm.ssm_state);
 before = recurrent$states(b, cache);
 y = graph.node("RWKV_WKV7", [n_embd, $add(n, (size * n_seqs))], undefined, r, w, k, v, graph.unary("NEG", kk), graph.mul(kk, a), before);
@@ -8473,13 +10426,23 @@ return graph.reshape(b.linear("time_mix_output", y, il), n_embd, $floordiv(n, n_
 }
 function switched$route(b) {
 let found, graph, il, k, n, number, q, v;
-[graph, n, il] = [b.graph, b.n_tokens, $len($bound(b, "hparams").layers)];
+{
+const $row = $items([b.graph, b.n_tokens, $len($bound(b, "hparams").layers)]);
+graph = $row[0];
+n = $row[1];
+il = $row[2];
+}
 function lane(name) {
 let signal;
 signal = graph.reshape(b.input(("" + "router_" + $str(name)), tensor$F32, n), 1, 1, n);
 return graph.node("PAD", [b.shape(il).head_k, 1, n], undefined, signal);
 }
-[q, k, v] = [lane("q"), lane("ksig"), lane("vval")];
+{
+const $row = $items([lane("q"), lane("ksig"), lane("vval")]);
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 found = attention$attend(b, q, k, v, il, null);
 number = graph.cont(graph.view(found, [1, n], [$get(found.nb, 1)]));
 number = graph.unary("ROUND", graph.like("CLAMP", graph.reshape(number, n)));
@@ -8487,10 +10450,18 @@ b.adapter = graph.node("CPY", number.ne, tensor$I32, number);
 }
 function switched$layer(b, cur, il, picks_outputs) {
 let gate, graph, ids, middle, picked, residual, rows, up, x, y;
-[graph, residual] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+residual = $row[1];
+}
 y = switched$_attend(b, b.norm(cur, "attn_norm", il), il);
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 ids = graph.reshape(switched$_adapter(b), 1, b.n_tokens);
 rows = b.input("inp_out_ids", tensor$I32, b.n_outputs);
 picked = graph.node("GET_ROWS", [1, b.n_outputs], tensor$I32, ids, rows);
@@ -8498,7 +10469,11 @@ b.adapter = graph.reshape(picked, b.n_outputs);
 }
 middle = graph.add(switched$_scaled(b, y), residual);
 x = b.norm(middle, "ffn_norm", il);
-[gate, up] = [switched$_linear(b, "ffn_gate", x, il), switched$_linear(b, "ffn_up", x, il)];
+{
+const $row = $items([switched$_linear(b, "ffn_gate", x, il), switched$_linear(b, "ffn_up", x, il)]);
+gate = $row[0];
+up = $row[1];
+}
 y = switched$_linear(b, "ffn_down", graph.mul(graph.unary("SILU", gate), up), il);
 return graph.add(switched$_scaled(b, y), middle);
 }
@@ -8510,7 +10485,11 @@ return ($truth(b.is_scaled("residual_scale")) ? b.graph.scale(x) : x);
 }
 function switched$_added(b, name, x, il) {
 let graph, ids, low, n, y;
-[graph, n] = [b.graph, $get(x.ne, 1)];
+{
+const $row = $items([b.graph, $get(x.ne, 1)]);
+graph = $row[0];
+n = $row[1];
+}
 ids = graph.reshape(switched$_adapter(b), 1, n);
 low = graph.mul_mat_id(b.weight(("" + $str(name) + ".lora_a"), il), graph.reshape(x, $get(x.ne, 0), 1, n), ids);
 y = graph.mul_mat_id(b.weight(("" + $str(name) + ".lora_b"), il), low, ids);
@@ -8521,18 +10500,39 @@ return b.graph.add(b.graph.mul_mat(b.weight(name, il), x), switched$_added(b, na
 }
 function switched$_attend(b, x, il) {
 let at, fused, graph, heads, k, n, name, own, parts, q, shape, v, width, y;
-[graph, shape, n, at] = [b.graph, b.shape(il), b.n_tokens, 0];
-[fused, parts] = [graph.mul_mat(b.weight("attn_qkv", il), x), []];
-for ([name, heads] of [["q", shape.n_head], ["k", shape.n_head_kv], ["v", shape.n_head_kv]]) {
+{
+const $row = $items([b.graph, b.shape(il), b.n_tokens, 0]);
+graph = $row[0];
+shape = $row[1];
+n = $row[2];
+at = $row[3];
+}
+{
+const $row = $items([graph.mul_mat(b.weight("attn_qkv", il), x), []]);
+fused = $row[0];
+parts = $row[1];
+}
+for (const $row of [["q", shape.n_head], ["k", shape.n_head_kv], ["v", shape.n_head_kv]]) {
+name = $row[0];
+heads = $row[1];
 width = (heads * shape.head_k);
 own = graph.cont(graph.view(fused, [width, n], [$get(fused.nb, 1)], (4 * at)));
 at = $extended(at, width);
 own = graph.add(own, switched$_added(b, ("" + "attn_" + $str(name)), x, il));
 $list.append(parts, graph.reshape(own, shape.head_k, heads, n));
 }
-[q, k, v] = parts;
+{
+const $row = $items(parts);
+q = $row[0];
+k = $row[1];
+v = $row[2];
+}
 if ($truth(shape.has_rope)) {
-[q, k] = [attention$rope(b, q, il), attention$rope(b, k, il)];
+{
+const $row = $items([attention$rope(b, q, il), attention$rope(b, k, il)]);
+q = $row[0];
+k = $row[1];
+}
 }
 y = attention$attend(b, q, k, v, il, null);
 return switched$_linear(b, "attn_output", y, il);
@@ -8560,7 +10560,11 @@ if (($bound(b.rules, "layer") === "stacks")) {
 compose$_finish(b, b.output_rows(compose$_stacks(b, tokens)));
 return [b.graph, ends];
 }
-[stack, merge] = compose$STREAMS.get($bound(b.rules, "layer"), [compose$_alone, compose$_alone]);
+{
+const $row = $items(compose$STREAMS.get($bound(b.rules, "layer"), [compose$_alone, compose$_alone]));
+stack = $row[0];
+merge = $row[1];
+}
 cur = stack(b, tokens);
 for (il of layers) {
 if (($len(b.graph.nodes) > compose$MAX_NODES)) {
@@ -8601,7 +10605,12 @@ switched$route(b);
 }
 function compose$_stacks(b, high) {
 let cur, first, graph, il, low, n, n_low;
-[graph, n, n_low] = [b.graph, hparams$stack_layers(b.model), b.model.integer("hrm.l_cycles")];
+{
+const $row = $items([b.graph, hparams$stack_layers(b.model), b.model.integer("hrm.l_cycles")]);
+graph = $row[0];
+n = $row[1];
+n_low = $row[2];
+}
 low = b.weight("hrm.z_l_init");
 for (first of $range(0, $len($bound(b, "hparams").layers), n)) {
 cur = graph.add(high, low);
@@ -8641,23 +10650,39 @@ return ($truth(b.has("ffn_up.weight", il)) ? feed_forward$averaged : feed_forwar
 }
 function compose$_sequential(b, cur, il, picks_outputs) {
 let before, graph, last_norm, logits, middle, middle_norm, norms_mixed, residual, scale, x, y;
-[graph, residual] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+residual = $row[1];
+}
 x = compose$_normed(b, cur, "attn_norm", il);
 if ($truth(b.rules.expands_norm)) {
 graph.expand(x);
 }
-[y, logits] = [compose$mix_tokens(b, x, il), null];
+{
+const $row = $items([compose$mix_tokens(b, x, il), null]);
+y = $row[0];
+logits = $row[1];
+}
 if ($truth(b.rules.routes_input)) {
 logits = b.linear("ffn_gate_inp", cur, il);
 }
 before = $or(b.has_weight("ffn_norm", il), () => !$truth(b.rules.has_norm_weights));
-[middle_norm, last_norm] = (function* () { for (const names of [compose$_MIDDLE, compose$_LAST]) { yield compose$_first_there(b, names, il); } })();
+{
+const $row = $items((function* () { for (const names of [compose$_MIDDLE, compose$_LAST]) { yield compose$_first_there(b, names, il); } })());
+middle_norm = $row[0];
+last_norm = $row[1];
+}
 norms_mixed = $and(middle_norm, () => $or(before, () => last_norm));
 if (($truth(norms_mixed) && $truth(b.rules.norms_before_picking))) {
 y = compose$_post_norm(b, y, middle_norm, il);
 }
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 logits = ($truth(logits) ? b.output_rows(logits) : null);
 }
 y = compose$_scaled_residual(b, y);
@@ -8694,12 +10719,20 @@ return b.norm(y, name, il, is_pinned);
 }
 function compose$_parallel(b, cur, il, picks_outputs) {
 let fed, graph, has_own, residual, x, y;
-[graph, residual] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+residual = $row[1];
+}
 x = b.norm(cur, "attn_norm", il);
 y = compose$mix_tokens(b, ($truth(b.has("attn_norm_2.weight", il)) ? b.norm(cur, "attn_norm_2", il) : x), il);
 has_own = b.has("ffn_norm.weight", il);
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 x = ($truth(has_own) ? x : b.output_rows(x));
 }
 fed = compose$feed(b, ($truth(has_own) ? b.norm(residual, "ffn_norm", il) : x), il);
@@ -8718,10 +10751,18 @@ let graph, middle, residual, y;
 if (!$truth(b.model.metadata.get(("" + $str(b.model.arch) + ".swin_norm"), false))) {
 return compose$_sequential(b, cur, il, picks_outputs);
 }
-[graph, residual] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+residual = $row[1];
+}
 y = compose$mix_tokens(b, cur, il);
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 }
 y = b.norm(y, "attn_norm", il);
 middle = graph.add(y, residual);
@@ -8729,10 +10770,18 @@ return graph.add(b.norm(compose$feed(b, y, il), "ffn_norm", il), middle);
 }
 function compose$_beside_experts(b, cur, il, picks_outputs) {
 let fed, graph, middle, residual, y;
-[graph, residual] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+residual = $row[1];
+}
 y = compose$mix_tokens(b, b.norm(cur, "attn_norm", il), il);
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 }
 middle = graph.add(y, residual);
 fed = graph.add(feed_forward$dense(b, b.norm(middle, "ffn_norm", il), il), middle);
@@ -8740,7 +10789,13 @@ return graph.add(feed_forward$experts(b, b.norm(residual, "ffn_norm_exps", il), 
 }
 function compose$_partial(b, cur, il, picks_outputs) {
 let graph, middle, residual, shape, x, y;
-[graph, shape, residual, y] = [b.graph, b.shape(il), cur, cur];
+{
+const $row = $items([b.graph, b.shape(il), cur, cur]);
+graph = $row[0];
+shape = $row[1];
+residual = $row[2];
+y = $row[3];
+}
 if ($truth(shape.n_head)) {
 x = b.norm(cur, "attn_norm", il);
 y = ($truth(shape.n_head_kv) ? compose$mix_tokens(b, x, il) : b.linear("attn_output", x, il));
@@ -8749,17 +10804,29 @@ if (!$truth(b.has("ffn_norm.weight", il))) {
 return cur;
 }
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 }
 middle = ($truth(shape.n_head) ? graph.add(y, residual) : y);
 return graph.add(compose$feed(b, b.norm(middle, "ffn_norm", il), il), middle);
 }
 function compose$_normed_residual(b, cur, il, picks_outputs) {
 let graph, x, y;
-[graph, x] = [b.graph, b.norm(cur, "attn_norm", il)];
+{
+const $row = $items([b.graph, b.norm(cur, "attn_norm", il)]);
+graph = $row[0];
+x = $row[1];
+}
 y = compose$mix_tokens(b, x, il);
 if ($truth(picks_outputs)) {
-[y, x] = [b.output_rows(y), b.output_rows(x)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(x)]);
+y = $row[0];
+x = $row[1];
+}
 }
 x = b.norm(graph.add(y, graph.scale(x)), "ffn_norm", il);
 return graph.add(compose$feed(b, x, il), graph.scale(x));
@@ -8779,7 +10846,11 @@ shape = b.shape(il);
 part = (($truth(shape.is_recurrent) || $truth(shape.has_attention)) ? compose$mix_tokens : compose$feed);
 y = part(b, b.norm(cur, "attn_norm", il), il);
 if ($truth(picks_outputs)) {
-[y, cur] = [b.output_rows(y), b.output_rows(cur)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(cur)]);
+y = $row[0];
+cur = $row[1];
+}
 }
 return b.graph.add(y, cur);
 }
@@ -8796,10 +10867,18 @@ return graph.add(compose$feed(b, b.norm(middle, "ffn_norm", il), il), middle);
 }
 function compose$_normed_after(b, cur, il, picks_outputs) {
 let graph, middle, residual, y;
-[graph, residual] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+residual = $row[1];
+}
 y = compose$mix_tokens(b, cur, il);
 if ($truth(picks_outputs)) {
-[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(residual)]);
+y = $row[0];
+residual = $row[1];
+}
 }
 middle = b.norm(graph.add(y, residual), "attn_output_norm", il);
 if ($truth(b.has("attn_norm_2.weight", il))) {
@@ -8810,13 +10889,23 @@ return b.norm(graph.add(compose$feed(b, middle, il), middle), "layer_output_norm
 function compose$_hyper(b, cur, il, picks_outputs) {
 let after, each, graph, middle, mixing, x, y;
 graph = b.graph;
-[x, after, mixing] = hyper$gather(b, cur, "attn", il);
+{
+const $row = $items(hyper$gather(b, cur, "attn", il));
+x = $row[0];
+after = $row[1];
+mixing = $row[2];
+}
 x = b.norm(x, "attn_norm", il);
 if ($truth(b.rules.expands_norm)) {
 graph.expand(x);
 }
 middle = hyper$spread(b, compose$mix_tokens(b, x, il), cur, after, mixing, il);
-[x, after, mixing] = hyper$gather(b, middle, "ffn", il);
+{
+const $row = $items(hyper$gather(b, middle, "ffn", il));
+x = $row[0];
+after = $row[1];
+mixing = $row[2];
+}
 if ($truth(b.rules.holds_streams)) {
 for (each of [middle, after, mixing]) {
 graph.expand(each);
@@ -8828,7 +10917,11 @@ return ($truth(b.rules.holds_streams) ? b.pin(cur, il) : cur);
 }
 function compose$_banked(b, cur, il, picks_outputs) {
 let graph, stream, x, y;
-[graph, stream] = [b.graph, cur];
+{
+const $row = $items([b.graph, cur]);
+graph = $row[0];
+stream = $row[1];
+}
 x = banked$mix(b, stream, "attn_res_score", il);
 if ($truth(b.shape(il).banks_stream)) {
 banked$bank(b, stream);
@@ -8843,27 +10936,52 @@ let inject, x, y;
 if ($in(il, $bound(b, "hparams").ngram_layers)) {
 cur = ngrams$add(b, cur, il);
 }
-[x, inject] = hyper_gated$gather(b, cur, "attn", il);
+{
+const $row = $items(hyper_gated$gather(b, cur, "attn", il));
+x = $row[0];
+inject = $row[1];
+}
 y = compose$mix_tokens(b, b.graph.expand(x), il);
 if ($truth(picks_outputs)) {
-[y, inject, cur] = [b.output_rows(y), b.output_rows(inject), hyper_gated$pick(b, cur)];
+{
+const $row = $items([b.output_rows(y), b.output_rows(inject), hyper_gated$pick(b, cur)]);
+y = $row[0];
+inject = $row[1];
+cur = $row[2];
+}
 }
 cur = hyper_gated$spread(b, y, cur, inject, il);
-[x, inject] = hyper_gated$gather(b, cur, "ffn", il);
+{
+const $row = $items(hyper_gated$gather(b, cur, "ffn", il));
+x = $row[0];
+inject = $row[1];
+}
 return b.pin(hyper_gated$spread(b, compose$feed(b, x, il), cur, inject, il), il);
 }
 function compose$_independent_hyper(b, cur, il, picks_outputs) {
 let after, x, y;
-[x, after] = independent_hyper$gather(b, cur, "attn", il);
+{
+const $row = $items(independent_hyper$gather(b, cur, "attn", il));
+x = $row[0];
+after = $row[1];
+}
 y = compose$mix_tokens(b, b.norm(x, "attn_norm", il), il);
 cur = independent_hyper$spread(b, y, cur, after);
-[x, after] = independent_hyper$gather(b, cur, "ffn", il);
+{
+const $row = $items(independent_hyper$gather(b, cur, "ffn", il));
+x = $row[0];
+after = $row[1];
+}
 y = compose$feed(b, b.norm(x, "ffn_norm", il), il);
 return independent_hyper$spread(b, y, cur, after);
 }
 function compose$_deepstack(b, cur, tokens, il) {
 let graph, n_embd;
-[graph, n_embd] = [b.graph, $bound(b, "hparams").n_embd];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_embd]);
+graph = $row[0];
+n_embd = $row[1];
+}
 return graph.add(cur, graph.view(tokens, [n_embd, b.n_tokens], [$get(tokens.nb, 1)], (((il + 1) * n_embd) * 4)));
 }
 const compose$LAYERS = $dict([["sequential", compose$_sequential], ["parallel", compose$_parallel], ["parallel_if_told", compose$_parallel_if_told], ["single", compose$_single], ["twin", compose$_twin], ["altup", altup$layer], ["normed_after", compose$_normed_after], ["normed_after_if_told", compose$_normed_after_if_told], ["beside_experts", compose$_beside_experts], ["partial", compose$_partial], ["normed_residual", compose$_normed_residual], ["cropped_between", compose$_cropped_between], ["hyper", compose$_hyper], ["banked", compose$_banked], ["rwkv", rwkv$layer], ["crossed", crossed$layer], ["switched", switched$layer], ["hyper_gated", compose$_hyper_gated], ["independent_hyper", compose$_independent_hyper]]);
@@ -8907,7 +11025,11 @@ pooling$pool(b, cur);
 }
 function compose$_logits(b, cur) {
 let bias, graph, logits, none, output;
-[graph, output] = [b.graph, b.output_weight()];
+{
+const $row = $items([b.graph, b.output_weight()]);
+graph = $row[0];
+output = $row[1];
+}
 if ($truth(b.rules.scales_head_input)) {
 cur = graph.scale(cur);
 }
@@ -8930,11 +11052,28 @@ graph.expand(logits);
 }
 function selector$convolved(b, x, mixed, base, side) {
 let before, blocks, fixed, graph, group, kernel, length, n, n_blocks, n_groups, own, spread, tap, taps, term, total, values, weight, weights, width;
-[graph, [width, n]] = [b.graph, $slice(x.ne, null, 2, null)];
-[kernel, group] = (function* () { for (const which of ["kernel", "group"]) { yield b.model.integer(("" + "conv_" + $str(which) + "_size")); } })();
-[n_groups, n_blocks] = [$floordiv(width, group), $bound(b, "sizes").n_seqs];
+{
+const $row = $items([b.graph, $slice(x.ne, null, 2, null)]);
+graph = $row[0];
+width = $row[1][0];
+n = $row[1][1];
+}
+{
+const $row = $items((function* () { for (const which of ["kernel", "group"]) { yield b.model.integer(("" + "conv_" + $str(which) + "_size")); } })());
+kernel = $row[0];
+group = $row[1];
+}
+{
+const $row = $items([$floordiv(width, group), $bound(b, "sizes").n_seqs]);
+n_groups = $row[0];
+n_blocks = $row[1];
+}
 length = $max($floordiv(n, n_blocks), 1);
-[x, mixed] = (function* () { for (const each of [x, mixed]) { yield ($truth(each.is_contiguous) ? each : graph.cont(each)); } })();
+{
+const $row = $items((function* () { for (const each of [x, mixed]) { yield ($truth(each.is_contiguous) ? each : graph.cont(each)); } })());
+x = $row[0];
+mixed = $row[1];
+}
 blocks = graph.reshape(x, width, length, n_blocks);
 weights = graph.reshape(mixed, n_groups, kernel, 2, n);
 own = graph.view(weights, [n_groups, kernel, n], [$get(weights.nb, 1), $get(weights.nb, 3)], (side * $get(weights.nb, 2)));
@@ -8958,17 +11097,36 @@ return $or(total, () => x);
 }
 function selector$select(b, logits, tokens, hidden) {
 let anchors, before, count, found, gate, gates, graph, length, n, n_blocks, packed, per_block, picked, rank, rows, single, top;
-[graph, n, n_blocks] = [b.graph, b.n_tokens, $bound(b, "sizes").n_seqs];
-[top, rank] = [b.model.integer("selector_top_k"), b.model.integer("selector_rank")];
+{
+const $row = $items([b.graph, b.n_tokens, $bound(b, "sizes").n_seqs]);
+graph = $row[0];
+n = $row[1];
+n_blocks = $row[2];
+}
+{
+const $row = $items([b.model.integer("selector_top_k"), b.model.integer("selector_rank")]);
+top = $row[0];
+rank = $row[1];
+}
 per_block = $max($floordiv(n, n_blocks), 1);
 length = $min(per_block, b.model.integer("block_size"));
 found = graph.node("TOP_K", [top, n], tokens.quant, logits);
 rows = graph.get_rows(graph.reshape(logits, 1, $get(logits.ne, 0), n), found);
 gate = graph.mul_mat(b.weight("selector_hidden"), hidden);
-[picked, single, gates] = (function* () { for (const [each, each_width] of [[found, top], [graph.reshape(rows, top, n), top], [gate, rank]]) { yield graph.reshape(each, each_width, per_block, n_blocks); } })();
+{
+const $row = $items((function* () { for (const $row of [[found, top], [graph.reshape(rows, top, n), top], [gate, rank]]) { const each = $row[0], each_width = $row[1]; yield graph.reshape(each, each_width, per_block, n_blocks); } })());
+picked = $row[0];
+single = $row[1];
+gates = $row[2];
+}
 function scored(first, count, before) {
 let after, alone, came, each, ids, n_before, open_, row, score, some, wide;
-[some, alone, open_] = (function* () { for (const each of [picked, single, gates]) { yield graph.cont(selector$_places(graph, each, first, count)); } })();
+{
+const $row = $items((function* () { for (const each of [picked, single, gates]) { yield graph.cont(selector$_places(graph, each, first, count)); } })());
+some = $row[0];
+alone = $row[1];
+open_ = $row[2];
+}
 n_before = $floordiv($get(before.ne, 0), (count * n_blocks));
 ids = graph.reshape(some, ((top * count) * n_blocks));
 after = graph.get_rows(b.weight("selector_successor"), ids);
@@ -9011,14 +11169,25 @@ ids = b.weight_if("d2t");
 if ((ids == null)) {
 return logits;
 }
-[graph, [n_draft, n_outputs], n_vocab] = [b.graph, $slice(logits.ne, null, 2, null), $bound(b, "hparams").n_vocab];
+{
+const $row = $items([b.graph, $slice(logits.ne, null, 2, null), $bound(b, "hparams").n_vocab]);
+graph = $row[0];
+n_draft = $row[1][0];
+n_outputs = $row[1][1];
+n_vocab = $row[2];
+}
 empty = graph.leaf(tensor$F32, "logits", undefined, undefined, undefined, 1, n_vocab, n_outputs);
 whole = graph.set_rows(graph.like("FILL", empty), graph.reshape(logits, 1, n_draft, n_outputs), graph.reshape(ids, n_draft, 1, 1));
 return graph.reshape(whole, n_vocab, n_outputs);
 }
 function drafted_logits$biased(b, logits, tokens, hidden) {
 let before, bias, first, found, graph, i, is_sure, known, length, n_blocks, n_vocab, one, own, row, rows, step, sure;
-[graph, n_blocks, n_vocab] = [b.graph, $bound(b, "sizes").n_seqs, $bound(b, "hparams").n_vocab];
+{
+const $row = $items([b.graph, $bound(b, "sizes").n_seqs, $bound(b, "hparams").n_vocab]);
+graph = $row[0];
+n_blocks = $row[1];
+n_vocab = $row[2];
+}
 length = $max($floordiv(b.n_tokens, n_blocks), 1);
 if ($gt(length, b.model.integer("block_size"))) {
 return logits;
@@ -9057,7 +11226,13 @@ return graph.expand(drafted_logits$_by_block(b, $get(rows, 0), n_vocab, length))
 }
 function drafted_logits$_sureness(b, hidden, known, i) {
 let bias, graph, n, n_blocks, one, own, step, width;
-[graph, [width, n], n_blocks] = [b.graph, $slice(hidden.ne, null, 2, null), $bound(b, "sizes").n_seqs];
+{
+const $row = $items([b.graph, $slice(hidden.ne, null, 2, null), $bound(b, "sizes").n_seqs]);
+graph = $row[0];
+width = $row[1][0];
+n = $row[1][1];
+n_blocks = $row[2];
+}
 step = ($floordiv(n, n_blocks) * $get(hidden.nb, 1));
 own = graph.cont(graph.view(hidden, [width, n_blocks], [step], (i * $get(hidden.nb, 1))));
 one = graph.mul_mat(b.weight("conf_proj"), graph.concat(own, known));
@@ -9071,14 +11246,23 @@ return new tensor$Tensor("CONCAT", a.quant, [$get(a.ne, 0), $add($get(a.ne, 1), 
 }
 function drafted_logits$_by_block(b, rows, width, length) {
 let apart, graph, n_blocks;
-[graph, n_blocks] = [b.graph, $bound(b, "sizes").n_seqs];
+{
+const $row = $items([b.graph, $bound(b, "sizes").n_seqs]);
+graph = $row[0];
+n_blocks = $row[1];
+}
 apart = graph.permute(graph.reshape(rows, width, n_blocks, length), undefined, 0, 2, 1, 3);
 return graph.reshape(graph.cont(apart), width, (length * n_blocks));
 }
 const next_token$SAMPLED = 10;
 function next_token$build_head(b) {
 let both, cur, end, given, graph, hidden, il, kind, logits, output, own, picks, rules, table, tokens, wired;
-[graph, rules, il] = [b.graph, b.rules, $bound(b, "hparams").n_trunk];
+{
+const $row = $items([b.graph, b.rules, $bound(b, "hparams").n_trunk]);
+graph = $row[0];
+rules = $row[1];
+il = $row[2];
+}
 if ((rules.head_outputs_at === "none")) {
 throw new errors$ModelFileError(("" + $str(b.model.source) + ": the graph of the MTP head of " + $str(b.model.arch) + " models is not known"));
 }
@@ -9115,7 +11299,11 @@ return [graph, $dict([[il, end]])];
 }
 function next_token$sample(b, logits) {
 let best, found, graph, i, kept, n_rows, n_vocab, padded, row;
-[graph, n_vocab] = [b.graph, $get(logits.ne, 0)];
+{
+const $row = $items([b.graph, $get(logits.ne, 0)]);
+graph = $row[0];
+n_vocab = $row[1];
+}
 n_rows = $max(b.n_outputs, $bound(b, "sizes").n_seqs);
 padded = graph.node("PAD", [n_vocab, ($get(logits.ne, 1) + 1)], undefined, logits);
 for (i of $range(n_rows)) {
@@ -9130,7 +11318,11 @@ graph.expand(found);
 }
 function drafters$eagle3(b) {
 let cur, feature, graph, logits, middle, n_embd, normed, normed_feature, residual, tokens, y;
-[graph, n_embd] = [b.graph, $bound(b, "hparams").n_embd];
+{
+const $row = $items([b.graph, $bound(b, "hparams").n_embd]);
+graph = $row[0];
+n_embd = $row[1];
+}
 drafters$_check_target(b);
 tokens = graph.get_rows(b.weight("token_embd"), b.input("inp_tokens", tensor$I32, b.n_tokens));
 feature = b.input("inp_embd", tensor$F32, n_embd, b.n_tokens);
@@ -9149,7 +11341,11 @@ return [graph, $dict([[0, cur]])];
 }
 function drafters$dflash(b) {
 let cur, ends, graph, has_selector, hidden, il, logits, tokens;
-[graph, ends] = [b.graph, $dict([])];
+{
+const $row = $items([b.graph, $dict([])]);
+graph = $row[0];
+ends = $row[1];
+}
 drafters$_check_target(b);
 tokens = b.input("inp_tokens", tensor$I32, b.n_tokens);
 cur = graph.get_rows(b.weight("token_embd"), tokens);
@@ -9188,7 +11384,11 @@ return [graph, ends];
 }
 function drafters$assistant(b) {
 let both, cur, each, ends, graph, hidden, il, logits, tokens;
-[graph, ends] = [b.graph, $dict([])];
+{
+const $row = $items([b.graph, $dict([])]);
+graph = $row[0];
+ends = $row[1];
+}
 if (!$truth(b.has(hparams$TARGET_TOKENS))) {
 throw new errors$ModelFileError(("" + $str(b.model.source) + " drafts for another model, whose caches it reads: name it with --spec-draft-model beside that"));
 }
@@ -9235,7 +11435,11 @@ run = ((part === "attn") ? drafters$_attend : feed_forward$dense);
 if (!$truth(b.has(("" + $str(part) + "_conv_proj.weight"), il))) {
 return run(b, x, il);
 }
-[mixed, base] = [b.linear(("" + $str(part) + "_conv_proj"), x, il), b.weight(("" + $str(part) + "_conv_base"), il)];
+{
+const $row = $items([b.linear(("" + $str(part) + "_conv_proj"), x, il), b.weight(("" + $str(part) + "_conv_base"), il)]);
+mixed = $row[0];
+base = $row[1];
+}
 y = run(b, selector$convolved(b, x, mixed, base, 0), il);
 return selector$convolved(b, y, mixed, base, 1);
 }
@@ -9260,34 +11464,57 @@ constructor(ends, n_left_out) {
 this.ends = ends;
 this.n_left_out = n_left_out;
 }
+get period() {
+const self = this;
+return $sub($get(self.ends, 1), $get(self.ends, 0));
+}
 }
 $dataclass(repeats$Run, ["ends", "n_left_out"], true);
+class repeats$LeftOutCard {
+constructor(device, like, n_left_out) {
+this.device = device;
+this.like = like;
+this.n_left_out = n_left_out;
+}
+}
+$dataclass(repeats$LeftOutCard, ["device", "like", "n_left_out"], true);
 class repeats$Selection {
-constructor(layers, runs = []) {
+constructor(layers, runs = [], cards = []) {
 this.layers = layers;
 this.runs = runs;
+this.cards = cards;
 }
-get times() {
+get is_cut() {
 const self = this;
-return $tuple((() => { const $into = []; for (const run of self.runs) { $into.push(run.n_left_out); } return $into; })());
+return $bool($or(self.runs, () => self.cards));
 }
 get ends() {
 const self = this;
 return $tuple((() => { const $into = []; for (const run of self.runs) { for (const il of run.ends) { $into.push($list.index(self.layers, il)); } } return $into; })());
 }
 }
-$dataclass(repeats$Selection, ["layers", "runs"], true);
+$dataclass(repeats$Selection, ["layers", "runs", "cards"], true);
 function repeats$select_layers(signatures, keep) {
-let ends, il, last, layers, period, runs, times;
+let ends, il, kept, last, layers, n_left_out, period, runs, times;
 layers = [];
 runs = [];
-[il, last] = [0, ($len(signatures) - 1)];
+{
+const $row = $items([0, ($len(signatures) - 1)]);
+il = $row[0];
+last = $row[1];
+}
 while ($lt(il, last)) {
-[period, times] = repeats$_longest_run(signatures, il, last, keep);
-layers = $extended(layers, $range(il, $add(il, (period * $min(times, keep)))));
-if ($gt(times, keep)) {
-ends = (function* () { for (const rank of $range(1, ($min(keep, 3) + 1))) { yield ($add(il, (period * rank)) - 1); } })();
-$list.append(runs, new repeats$Run($tuple(ends), $sub(times, keep)));
+{
+const $row = $items(repeats$_longest_run(signatures, il, last, keep));
+period = $row[0];
+times = $row[1];
+}
+n_left_out = $max($sub(times, keep), 0);
+kept = [...$range($min(times, 2)), ...$range((2 + n_left_out), times)];
+layers = $extended(layers, (function* () { for (const rank of kept) { for (const i of $range(period)) { yield $add($add(il, (period * rank)), i); } } })());
+if ($truth(n_left_out)) {
+ends = $tuple((() => { const $into = []; for (const rank of $slice(kept, null, 3, null)) { $into.push(($add(il, (period * (rank + 1))) - 1)); } return $into; })());
+$list.append(runs, new repeats$Run(ends, n_left_out));
 }
 il = $extended(il, (period * times));
 }
@@ -9295,7 +11522,11 @@ return new repeats$Selection([...layers, last], $tuple(runs));
 }
 function repeats$_longest_run(signatures, start, end, keep) {
 let best, period, saved, stop, times;
-[best, saved] = [[1, 1], 0];
+{
+const $row = $items([[1, 1], 0]);
+best = $row[0];
+saved = $row[1];
+}
 for (period of $range(1, ($min(repeats$LONGEST_PERIOD, $sub(end, start)) + 1))) {
 stop = $add(start, period);
 while (($lt(stop, end) && $eq($get(signatures, stop), $get(signatures, $sub(stop, period))))) {
@@ -9303,7 +11534,11 @@ stop = $extended(stop, 1);
 }
 times = $floordiv($sub(stop, start), period);
 if ($gt(($sub(times, keep) * period), saved)) {
-[best, saved] = [[period, times], ($sub(times, keep) * period)];
+{
+const $row = $items([[period, times], ($sub(times, keep) * period)]);
+best = $row[0];
+saved = $row[1];
+}
 }
 }
 return best;
@@ -9372,12 +11607,21 @@ return 0;
 function fusions$_is_one_layer(routed, shared, n_uses) {
 let own, own_up, pairs, rows, up, weight;
 pairs = [routed, shared];
-if ((() => { for (const [a, b, glu] of pairs) { if ((($len(glu.src) !== 2) || !$in(a, glu.src) || !$in(b, glu.src))) return true; } return false; })()) {
+if ((() => { for (const $row of pairs) { const a = $row[0], b = $row[1], glu = $row[2]; if ((($len(glu.src) !== 2) || !$in(a, glu.src) || !$in(b, glu.src))) return true; } return false; })()) {
 return false;
 }
-[up, own_up] = [$get($get(routed, 2).src, 1), $get($get(shared, 2).src, 1)];
-[weight, own, rows] = [$get(up.src, 0), $get(own_up.src, 0), $get(up.src, 1)];
-return $and((weight.device != null), () => weight.quant.is_quantized, () => (rows.op === "RESHAPE"), () => ($get(rows.src, 0) === $get(own_up.src, 1)), () => ($eq($get(rows.ne, 1), $get(rows.ne, 3)) && ($get(rows.ne, 3) === 1)), () => $eq(weight.quant, own.quant), () => $eq($slice(weight.ne, null, 2, null), $slice(own.ne, null, 2, null)), () => (own.op === "NONE"), () => (() => { for (const [a, b, ] of pairs) { if (!$eq($get(a.src, 0).quant, $get(b.src, 0).quant)) return false; } return true; })(), () => fusions$_is_closed([...routed, ...shared], [$get(routed, 2), $get(shared, 2)], n_uses));
+{
+const $row = $items([$get($get(routed, 2).src, 1), $get($get(shared, 2).src, 1)]);
+up = $row[0];
+own_up = $row[1];
+}
+{
+const $row = $items([$get(up.src, 0), $get(own_up.src, 0), $get(up.src, 1)]);
+weight = $row[0];
+own = $row[1];
+rows = $row[2];
+}
+return $and((weight.device != null), () => weight.quant.is_quantized, () => (rows.op === "RESHAPE"), () => ($get(rows.src, 0) === $get(own_up.src, 1)), () => ($eq($get(rows.ne, 1), $get(rows.ne, 3)) && ($get(rows.ne, 3) === 1)), () => $eq(weight.quant, own.quant), () => $eq($slice(weight.ne, null, 2, null), $slice(own.ne, null, 2, null)), () => (own.op === "NONE"), () => (() => { for (const $row of pairs) { const a = $row[0], b = $row[1]; if (!$eq($get(a.src, 0).quant, $get(b.src, 0).quant)) return false; } return true; })(), () => fusions$_is_closed([...routed, ...shared], [$get(routed, 2), $get(shared, 2)], n_uses));
 }
 function fusions$_keep(kept, until, tensors) {
 let held;
@@ -9390,7 +11634,12 @@ mul = $get(nodes, i);
 if (($len(mul.src) !== 2)) {
 return 0;
 }
-[outputs, weights, n_experts] = [$get(mul.src, 0), $get(mul.src, 1), $get(mul.ne, 1)];
+{
+const $row = $items([$get(mul.src, 0), $get(mul.src, 1), $get(mul.ne, 1)]);
+outputs = $row[0];
+weights = $row[1];
+n_experts = $row[2];
+}
 if ((($get(weights.ne, 0) !== 1) || !$eq(outputs.ne, mul.ne) || !$eq($slice(weights.ne, 1, null, null), $slice(mul.ne, 1, null, null)))) {
 return 0;
 }
@@ -9480,10 +11729,19 @@ return new scheduler$_Scheduler(graph, backends, op_offload, n_copies, fuses_exp
 class scheduler$_Scheduler {
 constructor(graph, backends, op_offload, n_copies, fuses_experts, fuses_shared_expert) {
 const self = this;
-[self._graph, self._backends, self._n_copies] = [graph, backends, n_copies];
+{
+const $row = $items([graph, backends, n_copies]);
+self._graph = $row[0];
+self._backends = $row[1];
+self._n_copies = $row[2];
+}
 self._cpu = ($len(backends) - 1);
-self._number = $dict((() => { const $into = []; for (const [i, device] of $enumerate(backends)) { $into.push([device, i]); } return $into; })());
-[self._op_offload, self._fuses_experts] = [op_offload, fuses_experts];
+self._number = $dict((() => { const $into = []; for (const $row of $enumerate(backends)) { const i = $row[0], device = $row[1]; $into.push([device, i]); } return $into; })());
+{
+const $row = $items([op_offload, fuses_experts]);
+self._op_offload = $row[0];
+self._fuses_experts = $row[1];
+}
 self._fuses_shared_expert = fuses_shared_expert;
 self._nodes = (() => { const $into = []; for (const t of graph.nodes) { if (!$in(t.op, tensor$VIEW_OPS)) { $into.push(t); } } return $into; })();
 self._copies = $dict([]);
@@ -9516,7 +11774,7 @@ return new scheduler$Schedule($add(head, leafs), self._ordered(splits, kept), $l
 }
 _from_data(t) {
 const self = this;
-let backend, weight;
+let backend, cards, source;
 backend = self._holding(t, t);
 if (!$eq(backend, (-1))) {
 return backend;
@@ -9527,20 +11785,22 @@ return self._cpu;
 if ($in(t.op, scheduler$_IGNORE_WEIGHTS)) {
 return (-1);
 }
-weight = (() => { for (const source of t.src) { if ($truth(source.is_weight)) { return source; } } return null; })();
-if ((weight == null)) {
-return (-1);
-}
-backend = self._holding(weight, t);
+for (source of t.src) {
+if ($truth(source.is_weight)) {
+backend = self._holding(source, t);
 if (($truth(self._op_offload) && $eq(backend, self._cpu) && $truth(backends$wants_offload(t)))) {
-return (() => { for (const b of $range(self._cpu)) { if ($truth(backends$supports($get(self._backends, b), t))) { return b; } } return backend; })();
+cards = (function* () { for (const b of $range(self._cpu)) { if ($truth(backends$supports($get(self._backends, b), t))) { yield b; } } })();
+return $next(cards, backend);
 }
 return backend;
+}
+}
+return (-1);
 }
 _holding(t, node) {
 const self = this;
 let backend, device;
-device = t.root.device;
+device = $or(t.view_src, () => t).device;
 if ((device == null)) {
 return (-1);
 }
@@ -9551,7 +11811,9 @@ _spread() {
 const self = this;
 let backwards, cards_only, order;
 backwards = $slice(self._nodes, null, null, (-1));
-for ([order, cards_only] of [[self._nodes, true], [backwards, true], [self._nodes, false], [backwards, false]]) {
+for (const $row of [[self._nodes, true], [backwards, true], [self._nodes, false], [backwards, false]]) {
+order = $row[0];
+cards_only = $row[1];
 self._spread_along(order, cards_only);
 }
 }
@@ -9589,7 +11851,7 @@ return $and(placed, () => self._is_local(t, backend));
 _is_local(t, backend) {
 const self = this;
 let device, own;
-device = t.root.device;
+device = $or(t.view_src, () => t).device;
 if ((device != null)) {
 return $eq($get($bound(self, "_number"), device), backend);
 }
@@ -9622,7 +11884,9 @@ let backend, i, j, nodes, source, split, splits, t;
 nodes = self._graph.nodes;
 split = new scheduler$_Split($get(self._nodes, 0).backend, 0, $len(nodes), []);
 splits = [split];
-for ([i, t] of $enumerate(nodes)) {
+for (const $row of $enumerate(nodes)) {
+i = $row[0];
+t = $row[1];
 if ($in(t.op, tensor$VIEW_OPS)) {
 continue;
 }
@@ -9632,7 +11896,9 @@ split.end = i;
 split = new scheduler$_Split(backend, i, $len(nodes), []);
 $list.append(splits, split);
 }
-for ([j, source] of $enumerate(t.src)) {
+for (const $row of $enumerate(t.src)) {
+j = $row[0];
+source = $row[1];
 if ((!$eq(source.backend, backend) && !$truth(self._is_local(source, backend)))) {
 $put(t.src, j, self._copy(source, split));
 }
@@ -9642,7 +11908,13 @@ return splits;
 }
 _needs_weight(t) {
 const self = this;
-return (() => { for (const s of t.src) { if (($truth(s.is_weight) && !$eq(s.backend, t.backend) && !$truth(self._is_local(s, t.backend)))) return true; } return false; })();
+let s;
+for (s of t.src) {
+if (($truth(s.is_weight) && !$eq(s.backend, t.backend) && !$truth(self._is_local(s, t.backend)))) {
+return true;
+}
+}
+return false;
 }
 _copy(source, split) {
 const self = this;
@@ -9657,8 +11929,9 @@ return $get(copies, 0);
 }
 _twin(source) {
 const self = this;
-let twin;
-twin = new tensor$Tensor("NONE", source.quant, source.ne, [], source.nb, undefined, undefined, ("" + "copy of " + $str(source.name)));
+let kind, twin;
+kind = ($truth(source.is_weight) ? tensor$COPIED : "");
+twin = new tensor$Tensor("NONE", source.quant, source.ne, [], source.nb, undefined, undefined, source.name, kind);
 twin.is_input = twin.is_output = (self._n_copies > 1);
 return twin;
 }
@@ -9681,7 +11954,7 @@ return head;
 }
 _ordered(splits, kept) {
 const self = this;
-let chunks, held, ordered, source, split, t;
+let chunk, held, i, ordered, source, split, t;
 ordered = [];
 for (split of splits) {
 for (source of split.inputs) {
@@ -9690,9 +11963,12 @@ $list.append(ordered, [$get($get(self._copies, [source, split.backend]), 0), spl
 }
 for (t of $slice(self._graph.nodes, split.start, split.end, null)) {
 $list.append(ordered, [t, t.backend]);
-held = kept.get(t, []);
-chunks = (function* () { for (const i of $range(0, $len(held), scheduler$MAX_SOURCES)) { yield $slice(held, i, $add(i, scheduler$MAX_SOURCES), null); } })();
-ordered = $extended(ordered, (() => { const $into = []; for (const chunk of chunks) { $into.push([scheduler$_hold($get(chunk, 0), chunk), split.backend]); } return $into; })());
+if ($truth((held = kept.get(t)))) {
+for (i of $range(0, $len(held), scheduler$MAX_SOURCES)) {
+chunk = $slice(held, i, $add(i, scheduler$MAX_SOURCES), null);
+$list.append(ordered, [scheduler$_hold($get(chunk, 0), chunk), split.backend]);
+}
+}
 }
 }
 return ordered;
@@ -9705,14 +11981,25 @@ class composed$Composed {
 constructor(graph, ends, fused_layers, selection) {
 const self = this;
 let at, i, last, node, run, runs;
-[self.graph, self.fused_layers] = [graph, fused_layers];
+{
+const $row = $items([graph, ends]);
+self.graph = $row[0];
+self.ends = $row[1];
+}
+{
+const $row = $items([fused_layers, selection]);
+self.fused_layers = $row[0];
+self.selection = $row[1];
+}
 self.plan = null;
 self.n_inputs = $sum((() => { const $into = []; for (const leaf of graph.leafs) { $into.push(leaf.is_input); } return $into; })());
 runs = ($eq($len(ends), $len(selection.layers)) ? selection.runs : []);
 self.repeated = [];
 self.n_nodes = $len(graph.nodes);
 at = $dict((() => { const $into = []; for (const run of runs) { for (const il of run.ends) { $into.push([$get(ends, il), 0]); } } return $into; })());
-for ([i, node] of $enumerate(graph.nodes)) {
+for (const $row of $enumerate(graph.nodes)) {
+i = $row[0];
+node = $row[1];
 if ($in(node, at)) {
 $put(at, node, i);
 }
@@ -9730,14 +12017,166 @@ return $get(drafters$DRAFTERS, b.rules.drafter)(b);
 }
 return ($truth($bound(b, "hparams").is_head) ? next_token$build_head(b) : compose$build_graph(b, layers));
 }
+const like_cards$KEPT_CARDS = 2;
+class like_cards$_Block {
+constructor(device, layers = $list(), runs = $list(), ends = $list(), content = null) {
+this.device = device;
+this.layers = layers;
+this.runs = runs;
+this.ends = ends;
+this.content = content;
+}
+}
+$dataclass(like_cards$_Block, ["device", "layers", "runs", "ends", "content"], false);
+function like_cards$leave_out_cards(selection, kinds, homes) {
+let before, behind, block, blocks, i, kept, left_out, runs;
+blocks = like_cards$_blocks(selection, homes);
+kept = [];
+left_out = [];
+for (const $row of $enumerate(blocks)) {
+i = $row[0];
+block = $row[1];
+behind = (((i + 1) < $len(blocks)) ? $get(blocks, (i + 1)) : null);
+if (($truth(block.device) && $truth(behind) && $truth(behind.device))) {
+block.content = [$get(kinds, $get(behind.layers, 0)), block.ends, (() => { const $into = []; for (const il of block.layers) { $into.push($get(kinds, il)); } return $into; })()];
+}
+before = $slice(kept, (-like_cards$KEPT_CARDS), null, null);
+if (($truth(block.content) && $eq((() => { const $into = []; for (const each of before) { $into.push(each.content); } return $into; })(), $repeat([block.content], like_cards$KEPT_CARDS)))) {
+$list.append(left_out, [block, $get(before, (-1))]);
+}
+else {
+$list.append(kept, block);
+}
+}
+runs = (() => { const $into = []; for (const block of kept) { for (const run of block.runs) { $into.push(run); } } return $into; })();
+return new repeats$Selection($tuple((() => { const $into = []; for (const block of kept) { for (const il of block.layers) { $into.push(il); } } return $into; })()), $tuple(runs), $tuple((() => { const $into = []; for (const $row of left_out) { const block = $row[0], like = $row[1]; $into.push(new repeats$LeftOutCard($or(block.device, () => ""), $or(like.device, () => ""), $tuple((() => { const $into = []; for (const $row of $zip(like.runs, block.runs, new $Named({strict: true}))) { const run = $row[0], own = $row[1]; $into.push([$list.index(runs, run), own.n_left_out]); } return $into; })()))); } return $into; })()));
+}
+function like_cards$_blocks(selection, homes) {
+let block, device, found, il;
+found = [];
+for (il of selection.layers) {
+device = homes.get(il);
+if ((!$truth(found) || !$eq($get(found, (-1)).device, device))) {
+$list.append(found, new like_cards$_Block(device));
+}
+$list.append($get(found, (-1)).layers, il);
+}
+for (block of found) {
+block.runs = (() => { const $into = []; for (const run of selection.runs) { if ($in($get(run.ends, 0), block.layers)) { $into.push(run); } } return $into; })();
+block.ends = (() => { const $into = []; for (const run of block.runs) { $into.push((() => { const $into = []; for (const il of run.ends) { $into.push($list.index(block.layers, il)); } return $into; })()); } return $into; })();
+}
+return found;
+}
+function like_cards$are_apart(composed, plan, placement) {
+let at, backends, before, begin, device, end, il, inputs, last, like, numbers, own, places, read, read_before;
+backends = placement.backends;
+numbers = $dict((() => { const $into = []; for (const $row of $enumerate(plan.nodes)) { const i = $row[0], t = $row[1][0]; $into.push([t, i]); } return $into; })());
+inputs = (() => { const $into = []; for (const t of composed.graph.leafs) { if ($truth(t.is_input)) { $into.push(t); } } return $into; })();
+places = $dict([]);
+before = $dict([]);
+{
+const $row = $items([0, ""]);
+at = $row[0];
+last = $row[1];
+}
+for (il of composed.selection.layers) {
+{
+const $row = $items([placement.layer(il), ($get(numbers, $get(composed.ends, il)) + 1)]);
+device = $row[0];
+end = $row[1];
+}
+if (!$eq(device, last)) {
+{
+const $row = $items([[at, end], last]);
+$put(places, device, $row[0]);
+$put(before, device, $row[1]);
+}
+}
+$put(places, device, [$get($get(places, device), 0), end]);
+{
+const $row = $items([end, device]);
+at = $row[0];
+last = $row[1];
+}
+}
+for (like of $set((() => { const $into = []; for (const card of composed.selection.cards) { $into.push($bound(card, "like")); } return $into; })())) {
+{
+const $row = $items($get(places, like));
+begin = $row[0];
+end = $row[1];
+}
+own = $set([$list.index(backends, like), $list.index(backends, $get(before, like))]);
+if ((() => { for (const $row of $slice(plan.nodes, begin, end, null)) { const t = $row[0], pool = $row[1]; if ((!$in(pool, own) && (t.view_src == null))) return true; } return false; })()) {
+return false;
+}
+{
+const $row = $items([like_cards$_sources($slice(plan.nodes, null, begin, null)), like_cards$_sources($slice(plan.nodes, begin, end, null))]);
+read_before = $row[0];
+read = $row[1];
+}
+if ((() => { for (const t of inputs) { if (($in(t, read) && !$in(t, read_before))) return true; } return false; })()) {
+return false;
+}
+}
+return true;
+}
+function like_cards$_sources(nodes) {
+return $set((() => { const $into = []; for (const $row of nodes) { const t = $row[0]; for (const source of t.src) { $into.push(source); } } return $into; })());
+}
+function like_cards$of_all_cards(placement, selection, left_out, of) {
+let at, backends, card, like, live_bytes, n, n_bytes, number, own, packed, repetitions;
+{
+const $row = $items([$dict([[left_out, of(left_out)]]), placement.backends]);
+packed = $row[0];
+backends = $row[1];
+}
+{
+const $row = $items([$list($get(packed, left_out).bytes), $list($get(packed, left_out).live_bytes)]);
+n_bytes = $row[0];
+live_bytes = $row[1];
+}
+for (card of selection.cards) {
+repetitions = $list(left_out);
+for (const $row of card.n_left_out) {
+number = $row[0];
+n = $row[1];
+$put(repetitions, number, $tuple((() => { const $into = []; for (const _ of $range(n)) { $into.push($get($get(left_out, number), 0)); } return $into; })()));
+}
+own = $tuple(repetitions);
+if (!$in(own, packed)) {
+$put(packed, own, of(own));
+}
+{
+const $row = $items([$list.index(backends, card.device), $list.index(backends, $bound(card, "like"))]);
+at = $row[0];
+like = $row[1];
+}
+{
+const $row = $items([$get($get(packed, own).bytes, like), $get($get(packed, own).live_bytes, like)]);
+$put(n_bytes, at, $row[0]);
+$put(live_bytes, at, $row[1]);
+}
+}
+return new buffers$Packing($tuple(n_bytes), $tuple(live_bytes));
+}
 const replays$WORTH_CUTTING = 0.8;
 const replays$NEIGHBOURS = 2;
 const replays$MAX_REPLAYED = 12288;
 class replays$Replays {
 constructor(model, build, is_dry_run, adapters, turns, learned) {
 const self = this;
-[self._model, self._build, self._is_dry_run] = [model, build, is_dry_run];
-[self._adapters, self._turns, self._learned] = [adapters, turns, learned];
+{
+const $row = $items([model, build, is_dry_run]);
+self._model = $row[0];
+self._build = $row[1];
+self._is_dry_run = $row[2];
+}
+{
+const $row = $items([adapters, turns, learned]);
+self._adapters = $row[0];
+self._turns = $row[1];
+self._learned = $row[2];
+}
 self._contents = structure$layer_contents(model, adapters);
 self._outside = $tuple((() => { const $into = []; for (const name of model.tensors) { if ((placement$layer_of(name) == null)) { $into.push(name); } } return $into; })());
 self._has_layer_inputs = $in("per_layer_token_embd.weight", model.tensors);
@@ -9745,17 +12184,42 @@ self._last = [];
 }
 n_nodes(setup) {
 const self = this;
-return $bound(self._composed(setup, buffers$token_batch(setup), self._select(setup, $get(repeats$KEPT, 0))), "n_nodes");
+return $bound(self._composed(setup, buffers$token_batch(setup), self._counted(setup)), "n_nodes");
 }
 n_tensors(setup, batch) {
 const self = this;
 let composed;
-composed = self._composed(setup, batch, self._select(setup, $get(repeats$KEPT, 0)));
+composed = self._composed(setup, batch, self._counted(setup));
 return $add($bound(composed, "n_nodes"), composed.n_inputs);
 }
 fuses(setup, rest) {
 const self = this;
-return self._fuses_in(setup, self._layout(setup, replays$NEIGHBOURS), rest);
+let is_seen, key, known, layout, pair, pairs;
+{
+const $row = $items([self._layout(setup, replays$NEIGHBOURS), self._learned.of(setup)]);
+layout = $row[0];
+known = $row[1];
+}
+key = [layout.key, ...rest];
+if (!$in(key, known.fuses_in)) {
+pairs = self._neighbours(setup, layout, rest);
+is_seen = ($bool(pairs) && (() => { for (const pair of pairs) { if (!$in(pair, known.neighbours)) return false; } return true; })());
+$put(known.fuses_in, key, $or(is_seen, () => self._fuses_in(setup, layout, $get(rest, (-1)))));
+for (pair of ($truth($get(known.fuses_in, key)) ? pairs : [])) {
+known.neighbours.add(pair);
+}
+}
+return $get(known.fuses_in, key);
+}
+_neighbours(setup, layout, rest) {
+const self = this;
+let frame, signatures;
+if ((layout.outside == null)) {
+return [];
+}
+signatures = (() => { const $into = []; for (const $row of self._signatures(setup)) { const nodes = $row[0]; $into.push(nodes); } return $into; })();
+frame = [$bound(setup, "placement").frame, layout.outside, ...rest];
+return (() => { const $into = []; for (const pair of $itertools.pairwise([null, ...signatures, null])) { $into.push([...frame, ...pair]); } return $into; })();
 }
 packing(setup, batch) {
 const self = this;
@@ -9765,7 +12229,7 @@ kind = [layout.key, $bound(setup, "cache"), $bound(setup, "hparams").key, batch.
 tried = self._learned.of(setup).tried;
 for (i of $range(tried.get(kind, 0), $len(repeats$KEPT))) {
 layout = self._layout(setup, $get(repeats$KEPT, i));
-packing = ($truth(layout.selection.runs) ? self._replay_layers(setup, batch, layout) : null);
+packing = ($truth(layout.selection.is_cut) ? self._replay_layers(setup, batch, layout) : null);
 if ($truth(packing)) {
 return packing;
 }
@@ -9774,30 +12238,41 @@ $put(tried, kind, ($truth(self._copies_for_good(setup, composed)) ? $len(repeats
 }
 return self._replay_layers(setup, batch, self._layout(setup, null));
 }
-_fuses_in(setup, layout, rest) {
+_fuses_in(setup, layout, op) {
 const self = this;
-let backends, composed, key, known, layers, plan, selection;
-[key, known] = [[layout.key, ...rest], self._learned.of(setup).fuses_in];
-if (!$in(key, known)) {
-selection = ($truth(known) ? layout.selection : self._select(setup, $get(repeats$KEPT, 0)));
-composed = self._composed(setup, buffers$token_batch(setup), selection);
-[backends, layers] = [$bound(setup, "placement").backends, composed.fused_layers];
-plan = self._scheduled(setup, composed);
-$put(known, key, (() => { for (const [node, backend] of plan.nodes) { if (($in(node, layers) && $eq(node.op, $get(rest, (-1))))) { if (!$eq($get(backends, backend), $bound(setup, "placement").layer($get(layers, node)))) return false; } } return true; })());
+let backends, batch, composed, is_at_hand, is_first, layers, longer;
+{
+const $row = $items([buffers$token_batch(setup), self._select(setup, $get(repeats$KEPT, 0))]);
+batch = $row[0];
+longer = $row[1];
 }
-return $get(known, key);
+is_first = !$truth(self._learned.of(setup).fuses_in);
+is_at_hand = $or(is_first, () => (self._kept([...setup.key, batch, longer, true]) != null));
+composed = self._composed(setup, batch, ($truth(is_at_hand) ? longer : layout.selection));
+{
+const $row = $items([$bound(setup, "placement").backends, composed.fused_layers]);
+backends = $row[0];
+layers = $row[1];
+}
+return (() => { for (const $row of self._scheduled(setup, composed).nodes) { const node = $row[0], backend = $row[1]; if (($in(node, layers) && $eq(node.op, op))) { if (!$eq($get(backends, backend), $bound(setup, "placement").layer($get(layers, node)))) return false; } } return true; })();
+}
+_kept(key) {
+const self = this;
+return (() => { for (const $row of self._last) { const known = $row[0], composed = $row[1]; if ($eq(known, key)) { return composed; } } return null; })();
 }
 _composed(setup, batch, selection, pins = true) {
 const self = this;
-let b, composed, ends, graph, key, known, node;
-key = [$bound(setup, "placement").key, $bound(setup, "sizes").caches, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch, selection, pins];
-for ([known, composed] of self._last) {
-if ($eq(known, key)) {
-return composed;
-}
+let b, composed, ends, graph, kept, key, node;
+key = [...setup.key, batch, selection, pins];
+if ($truth((kept = self._kept(key)))) {
+return kept;
 }
 b = self._builder(setup, batch);
-[graph, ends] = composed$graph_of(b, selection.layers);
+{
+const $row = $items(composed$graph_of(b, selection.layers));
+graph = $row[0];
+ends = $row[1];
+}
 for (node of ($truth(pins) ? [] : graph.nodes)) {
 node.pinned = null;
 }
@@ -9814,51 +12289,108 @@ return composed.plan;
 }
 _replay_layers(setup, batch, layout) {
 const self = this;
-let affine, alignments, alike, cells, composed, found, has_most, key, known, most, program, sizes, times;
-[affine, times] = [self._affine_sizes(setup, batch, layout), layout.selection.times];
-alignments = (() => { const $into = []; for (const device of $bound(setup, "placement").backends) { $into.push(backends$alignment(device)); } return $into; })();
-[known, key] = [self._learned.of(setup).most, self._turns.kind(setup, batch, $bound(setup, "placement").key)];
-[cells, has_most] = [$bound($bound(setup, "sizes"), "cells"), $in(key, known)];
-if (($truth(has_most) && $truth(affine.is_known))) {
-return affine.packing(cells, alignments, times);
+let affine, alignments, alike, at, cells, composed, found, has_most, key, known, left_out, most, placement, program, selection, sizes;
+{
+const $row = $items([self._affine_sizes(setup, batch, layout), layout.selection]);
+affine = $row[0];
+selection = $row[1];
 }
-found = affine.at(cells);
+{
+const $row = $items([$bound(setup, "placement"), $bound(self._learned.of(setup), "most")]);
+placement = $row[0];
+known = $row[1];
+}
+alignments = (() => { const $into = []; for (const device of placement.backends) { $into.push(backends$alignment(device)); } return $into; })();
+key = self._turns.kind(setup, batch, placement.key);
+{
+const $row = $items([$bound($bound(setup, "sizes"), "cells"), $in(key, known)]);
+cells = $row[0];
+has_most = $row[1];
+}
+at = $bound(setup, "sizes").growing($bound(setup, "hparams").compress_ratios);
+if (($truth(has_most) && $truth(affine.knows(at)))) {
+left_out = self._left_out(setup, affine.program, selection);
+return like_cards$of_all_cards(placement, selection, left_out, ((each) => affine.packing(at, alignments, each)));
+}
+found = affine.at(at);
 if ((found == null)) {
-composed = self._program(setup, batch, layout.selection);
+composed = self._program(setup, batch, selection);
 if ((composed == null)) {
 return null;
 }
-[program, sizes] = composed;
+{
+const $row = $items(composed);
+program = $row[0];
+sizes = $row[1];
+}
 affine = self._learn(setup, batch, layout, program, sizes);
 found = [program, sizes, program.likeness()];
 }
-[program, sizes, alike] = found;
-if (!($truth(affine.is_rigid) || ($truth(has_most) && $ge($get($get(known, key), 0), cells)))) {
-most = program.most_bytes(sizes, alignments, times);
-$put(known, key, [cells, $bound(setup, "sizes").cells_swa, most]);
+{
+const $row = $items(found);
+program = $row[0];
+sizes = $row[1];
+alike = $row[2];
 }
-return program.run(sizes, alike, alignments, times);
+left_out = self._left_out(setup, program, selection);
+if (!($truth(affine.is_rigid) || ($truth(has_most) && $ge($get($get(known, key), 0), cells)))) {
+most = like_cards$of_all_cards(placement, selection, left_out, ((each) => program.most(sizes, alignments, each)));
+$put(known, key, [cells, $bound(setup, "sizes").cells_swa, most.bytes]);
+}
+return like_cards$of_all_cards(placement, selection, left_out, ((each) => program.run(sizes, alike, alignments, each)));
+}
+_left_out(setup, program, selection) {
+const self = this;
+let copies, copy, devices, found, il, loop, number, own, part, run;
+{
+const $row = $items([$bound(setup, "placement").backends, []]);
+devices = $row[0];
+found = $row[1];
+}
+for (const $row of $zip(selection.runs, program.loops, new $Named({strict: true}))) {
+run = $row[0];
+loop = $row[1];
+copies = [];
+for (number of loop.copies) {
+copy = $get(program.tensors, number);
+{
+const $row = $items(placement$layer_and_part(copy.name));
+own = $row[0];
+part = $row[1];
+}
+il = $get(selection.layers, $list.index(program.layers, own));
+$list.append(copies, [copy, $get(devices, $get(program.pools, number)), il, part]);
+}
+$list.append(found, $tuple((() => { const $into = []; for (const rank of $range(1, (run.n_left_out + 1))) { $into.push($tuple((() => { const $into = []; for (const $row of copies) { const copy = $row[0], device = $row[1], il = $row[2], part = $row[3]; $into.push(self._copy_bytes(copy, device, ("" + "blk." + $str($add(il, (rank * run.period))) + "." + $str(part)))); } return $into; })())); } return $into; })()));
+}
+return $tuple(found);
+}
+_copy_bytes(copy, device, name) {
+const self = this;
+let quant;
+quant = $get(self._model.tensors, name).quant;
+return backends$alloc_bytes(device, new tensor$Tensor("NONE", quant, copy.ne, [], tensor$strides(quant, copy.ne)));
 }
 _learn(setup, batch, layout, program, sizes) {
 const self = this;
-let affine, alike, cache, cells, known, other, place, plain;
-[known, cells] = [self._learned.of(setup), $bound($bound(setup, "sizes"), "cells")];
-cache = $bound(setup, "cache");
+let affine, alike, at, cache, known, other, plain;
+{
+const $row = $items([self._learned.of(setup), $bound(setup, "cache")]);
+known = $row[0];
+cache = $row[1];
+}
+at = $bound(setup, "sizes").growing($bound(setup, "hparams").compress_ratios);
 plain = $dataclasses.replace(setup, new $Named({cache: $dataclasses.replace(cache, new $Named({k: tensor$F16, v: tensor$F16}))}));
 alike = known.drawn.setdefault(self._line_key(plain, batch, layout), []);
 for (other of alike) {
-if ($truth(other.holds_for(cells, program, sizes))) {
+if ($truth(other.holds_for(at, program, sizes))) {
 $put(known.affine, self._line_key(setup, batch, layout), other);
 return other;
 }
 }
-[affine, place] = [self._affine_sizes(setup, batch, layout), [layout.key, $bound(setup, "hparams").key]];
-if ($in(place, $bound(known, "linear"))) {
-affine.n_samples = (affine_sizes$N_SAMPLES - 1);
-}
-affine.learn(cells, program, sizes);
-if ($truth(affine.is_known)) {
-$bound(known, "linear").add(place);
+affine = self._affine_sizes(setup, batch, layout);
+affine.learn(at, program, sizes);
+if (($truth(affine.knows(at)) && (() => { for (const other of alike) { if (!(affine !== other)) return false; } return true; })())) {
 $list.append(alike, affine);
 }
 return affine;
@@ -9866,9 +12398,13 @@ return affine;
 _affine_sizes(setup, batch, layout) {
 const self = this;
 let key, known;
-[known, key] = [self._learned.of(setup).affine, self._line_key(setup, batch, layout)];
+{
+const $row = $items([self._learned.of(setup).affine, self._line_key(setup, batch, layout)]);
+known = $row[0];
+key = $row[1];
+}
 if (!$in(key, known)) {
-$put(known, key, new affine_sizes$AffineSizes((() => { for (const layer of $bound(setup, "hparams").layers) { if ($truth(layer.compress_ratio)) return true; } return false; })()));
+$put(known, key, new affine_sizes$AffineSizes(($truth($bound(setup, "hparams").family.has_known_graph) ? 0 : 1)));
 }
 return $get(known, key);
 }
@@ -9882,30 +12418,35 @@ return [self._turns.kind(setup, batch, layout.key), window, positions];
 }
 _program(setup, batch, selection) {
 const self = this;
-let composed, devices, plan, program;
+let composed, devices, is_whole, plan, program;
 devices = $bound(setup, "placement").backends;
 composed = self._composed(setup, batch, selection, !$truth(self._is_dry_run));
 if (($len(composed.graph.nodes) > replays$MAX_REPLAYED)) {
 return null;
 }
 plan = self._scheduled(setup, composed);
-if (($truth(selection.runs) && $truth(self._copies_for_good(setup, composed)))) {
+if (($truth(selection.is_cut) && $truth(self._copies_for_good(setup, composed)))) {
+return null;
+}
+if (($truth(selection.cards) && !$truth(like_cards$are_apart(composed, plan, $bound(setup, "placement"))))) {
 return null;
 }
 function size(tensor, backend) {
 return backends$alloc_bytes($get(devices, backend), tensor, self._build.reserves_copies);
 }
-program = new allocator$AllocationProgram(plan.leafs, plan.nodes, composed.repeated);
-return ($truth(program.is_whole) ? [program, program.sizes(size)] : null);
+program = new allocator$AllocationProgram(plan.leafs, plan.nodes, composed.repeated, selection.layers);
+is_whole = $and(program.is_whole, () => !($truth(selection.cards) && $truth(program.elsewhere)));
+return ($truth(is_whole) ? [program, program.sizes(size)] : null);
 }
 _copies_for_good(setup, composed) {
 const self = this;
-let plan;
+let n_used, plan;
 if (!$truth($bound(setup, "placement").pipeline)) {
 return false;
 }
 plan = self._scheduled(setup, composed);
-return $or(self._has_layer_inputs, () => (plan.n_splits > $len($bound(setup, "placement").backends)));
+n_used = ($len($bound(setup, "placement").backends) - $len(composed.selection.cards));
+return $or(self._has_layer_inputs, () => $gt(plan.n_splits, n_used));
 }
 _builder(setup, batch) {
 const self = this;
@@ -9914,6 +12455,14 @@ return new builder$Builder(self._model, $bound(setup, "hparams"), $bound(setup, 
 _select(setup, keep) {
 const self = this;
 return self._layout(setup, keep).selection;
+}
+_counted(setup) {
+const self = this;
+let kinds, running, selection;
+selection = self._select(setup, $get(repeats$KEPT, 0));
+running = $bound(setup, "hparams").running;
+kinds = $slice(self._kinds(setup), running.start, running.stop, null);
+return ($truth(selection.cards) ? repeats$select_layers(kinds, $get(repeats$KEPT, 0)) : selection);
 }
 _layout(setup, keep) {
 const self = this;
@@ -9927,15 +12476,27 @@ return $get(layouts, key);
 }
 _laid_out(setup, keep) {
 const self = this;
-let found, graph, hparams, is_apart, kept, outside, placement, places, signatures, whole;
-[hparams, placement] = [$bound(setup, "hparams"), $bound(setup, "placement")];
-[whole, graph] = [new repeats$Selection($tuple(hparams.running)), hparams.family.graph];
+let alike, found, graph, hparams, is_apart, kept, key, likes, outside, placement, places, signatures, whole;
+{
+const $row = $items([$bound(setup, "hparams"), $bound(setup, "placement")]);
+hparams = $row[0];
+placement = $row[1];
+}
+{
+const $row = $items([new repeats$Selection($tuple(hparams.running)), hparams.family.graph]);
+whole = $row[0];
+graph = $row[1];
+}
 is_apart = (($bound(graph, "layer") === "stacks") || (graph.drafter !== "none"));
 if (($truth(hparams.is_head) || (hparams.n_loops > 1) || $truth(is_apart))) {
 return new replayed$Layout(whole, placement.key);
 }
 signatures = self._signatures(setup);
-found = ((keep == null) ? whole : repeats$select_layers(signatures, keep));
+alike = (() => { const $into = []; for (const $row of signatures) { const nodes = $row[0]; $into.push(nodes); } return $into; })();
+found = whole;
+if ((keep != null)) {
+found = self._without_like_cards(setup, repeats$select_layers(alike, keep));
+}
 if (($len(found.layers) > (replays$WORTH_CUTTING * hparams.n_layer))) {
 found = whole;
 }
@@ -9945,38 +12506,85 @@ return new replayed$Layout(found, [placement.key, found]);
 outside = ($truth(placement.has_overrides) ? self._outside : []);
 places = $tuple((() => { const $into = []; for (const name of outside) { $into.push(placement.weight(name)); } return $into; })());
 kept = $tuple((() => { const $into = []; for (const il of found.layers) { $into.push($get(signatures, il)); } return $into; })());
-return new replayed$Layout(found, [placement.frame, kept, found.ends, places]);
+likes = $tuple($dict.fromkeys((function* () { for (const card of found.cards) { yield $bound(card, "like"); } })()));
+key = [placement.frame, kept, found.ends, likes, places];
+return new replayed$Layout(found, key, places);
+}
+_without_like_cards(setup, selection) {
+const self = this;
+let homes, on_cards, placement, shared;
+placement = $bound(setup, "placement");
+if ((($len(placement.cards) <= (like_cards$KEPT_CARDS + 1)) || !$truth(placement.is_simple))) {
+return selection;
+}
+on_cards = $dict((() => { const $into = []; for (const il of selection.layers) { $into.push([il, placement.layer(il)]); } return $into; })());
+shared = $set((() => { const $into = []; for (const $row of on_cards.items()) { const il = $row[0], on = $row[1]; if (!$truth(self._is_on_its_card(setup, il))) { $into.push(on); } } return $into; })());
+homes = $dict((() => { const $into = []; for (const $row of on_cards.items()) { const il = $row[0], on = $row[1]; if (!$in(on, shared)) { $into.push([il, on]); } } return $into; })());
+return like_cards$leave_out_cards(selection, self._kinds(setup), homes);
+}
+_is_on_its_card(setup, il) {
+const self = this;
+let device, held;
+device = $bound(setup, "placement").layer(il);
+held = [$bound(setup, "placement").cache(il), ...self._places(setup, il)];
+return (!$eq(device, placement$CPU) && (() => { for (const each of held) { if (!$eq(each, device)) return false; } return true; })());
+}
+_places(setup, il) {
+const self = this;
+let content, placement;
+{
+const $row = $items([$bound(setup, "placement"), self._contents.get(il, [])]);
+placement = $row[0];
+content = $row[1];
+}
+if (!$truth(placement.has_overrides)) {
+return $repeat([placement.layer(il)], $len(content));
+}
+return $tuple((() => { const $into = []; for (const $row of content) { const name = $row[0]; $into.push(placement.weight(("" + "blk." + $str(il) + "." + $str(name)))); } return $into; })());
 }
 _signatures(setup) {
 const self = this;
-let known;
+let found, known;
 known = self._learned.of(setup);
-return (() => { const $into = []; for (const il of $bound(setup, "hparams").running) { $into.push(known.number(self._signature(setup, il))); } return $into; })();
+found = (function* () { for (const il of $bound(setup, "hparams").running) { yield self._signature(setup, il); } })();
+return (() => { const $into = []; for (const $row of found) { const nodes = $row[0], types = $row[1]; $into.push([known.number(nodes), types]); } return $into; })();
 }
 _kinds(setup) {
 const self = this;
 let hparams, known;
-[known, hparams] = [self._learned.of(setup), $bound(setup, "hparams")];
+{
+const $row = $items([self._learned.of(setup), $bound(setup, "hparams")]);
+known = $row[0];
+hparams = $row[1];
+}
 if (!$in(hparams.key, known.kinds)) {
-$put(known.kinds, hparams.key, (() => { const $into = []; for (const [il, layer] of $enumerate(hparams.layers)) { $into.push(known.number(layer.kind(il))); } return $into; })());
+$put(known.kinds, hparams.key, (() => { const $into = []; for (const $row of $enumerate(hparams.layers)) { const il = $row[0], layer = $row[1]; $into.push(known.number([layer.kind(il), $tuple((() => { const $into = []; for (const each of self._contents.get(il, [])) { $into.push($slice(each, null, 2, null)); } return $into; })())])); } return $into; })());
 }
 return $get(known.kinds, hparams.key);
 }
 _signature(setup, il) {
 const self = this;
-let content, device, placement, places, tensors, types;
+let content, kind, nodes, on_host, placement, places, sizing, types;
 placement = $bound(setup, "placement");
-[device, content] = [placement.layer(il), self._contents.get(il, [])];
-places = ($truth(placement.has_overrides) ? $tuple((() => { const $into = []; for (const [name, , ] of content) { $into.push(placement.weight(("" + "blk." + $str(il) + "." + $str(name)))); } return $into; })()) : $repeat([device], $len(content)));
-types = $tuple((() => { const $into = []; for (const [[, , t], at] of $zip(content, places, new $Named({strict: true}))) { if ($eq(at, placement$CPU)) { $into.push(t); } } return $into; })());
-tensors = $tuple((() => { const $into = []; for (const [name, ne, ] of content) { $into.push([name, ne]); } return $into; })());
-return [$get(self._kinds(setup), il), device, placement.cache(il), places, types, tensors];
+{
+const $row = $items([self._contents.get(il, []), self._places(setup, il)]);
+content = $row[0];
+places = $row[1];
+}
+on_host = (() => { const $into = []; for (const $row of $zip(content, places, new $Named({strict: true}))) { const name = $row[0][0], t = $row[0][2], at = $row[1]; if ($eq(at, placement$CPU)) { $into.push([name, t]); } } return $into; })();
+sizing = $tuple((() => { const $into = []; for (const $row of on_host) { const name = $row[0], t = $row[1]; if ($truth(structure$is_multiplied(name))) { $into.push(t); } } return $into; })());
+types = $tuple((() => { const $into = []; for (const $row of on_host) { const name = $row[0], t = $row[1]; $into.push(($truth(structure$is_multiplied(name)) ? $in(t, backends$WITHOUT_KERNEL) : t)); } return $into; })());
+kind = $get(self._kinds(setup), il);
+nodes = [kind, placement.layer(il), placement.cache(il), places, types];
+return [nodes, sizing];
 }
 }
 // What if: the controls of a page ask the package's own estimate layer, translated to JavaScript, and show its answer.
 // Everything that changes with a control is written here as text, never as HTML: a model's name is foreign text.
 const MIB = 2 ** 20;
-const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead", host: "the host's, in the same memory" };
+const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead", host: "the host's, in the same memory" };  // as `Place` has them
+const COUNTS = new Intl.NumberFormat("en"), HUNDREDTHS = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const count = (n) => COUNTS.format(n);
 const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds reach from and to
 
 // --- from JSON to the estimate layer
@@ -10004,7 +12612,7 @@ const readCard = (facts) => new gpus$GpuSpec(...facts);
 const readOwn = (cards) => (cards.length ? cards.map(([facts, bytes, device]) => new cards$Card(bytes, readCard(facts), device)) : null);
 function readModel({ name, arch, family, metadata, tensors }, types) {
   families$family_of[arch] = family;
-  const kinds = types?.split(" ").flatMap((run) => { const [kind, count] = run.split("*"); return Array(Number(count)).fill(kind); });
+  const kinds = types?.split(" ").flatMap((run) => { const [kind, n] = run.split("*"); return Array(Number(n)).fill(kind); });
   const infos = tensors.map(([tensor, ne, type], i) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(kinds?.[i] ?? type))]);
   return new spec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
 }
@@ -10013,6 +12621,8 @@ function shared() {
     typeof WHAT_IF_SHARED === "undefined" ? readJson(document.getElementById("what-if-shared")) : WHAT_IF_SHARED,
   );
 }
+
+const configOf = (knobs) => $construct(config$RunConfig, fromJson(knobs));
 
 // One model, answering for any cards, for its own or for none (null), in any quantization, on any machine, with what rides
 // along or without: what one has computed is kept, and what quantizations and cards share of it is shared.
@@ -10040,7 +12650,7 @@ function ask(facts) {
   };
   return {
     own, machine, hasRiders: riding.length > 0,
-    predict: (card, knobs, beside) => on(card, beside).predict($construct(config$RunConfig, fromJson(knobs)), false),
+    predict: (card, knobs, beside) => on(card, beside).predict(configOf(knobs), false),
     longest: (card, knobs, beside) => on(card, beside).max_context(undefined, fromJson(knobs)),
   };
 }
@@ -10049,7 +12659,7 @@ function ask(facts) {
 
 const CARDLESS = "none", MOST_CARDS = 8, GIB = 2 ** 30, MOST_BYTES = 2 ** 50;
 const spoken = {
-  n_ctx: (n) => `${n.toLocaleString("en")} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
+  n_ctx: (n) => `${count(n)} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
   filled: (percent) => (percent === 0 ? "empty" : percent === 100 ? "full" : `${percent} % full`),
   n_ubatch: (n) => `${n} tokens`, n_gpu_layers: (n, all) => (n === all ? "all" : n === 0 ? "none" : `${n} of ${all}`),
   n_cpu_moe: (n) => (n === 0 ? "none" : n === 1 ? "1 layer" : `${n} layers`),
@@ -10089,10 +12699,9 @@ function knobsOf(form, data) {
   if (field(form, "swa_full")) knobs.swa_full = field(form, "swa_full").checked;
   const drafts = field(form, "mtp")?.checked, drafted = own.spec_type ?? null;
   if (field(form, "mtp") && drafts !== (drafted === "draft-mtp")) knobs.spec_type = drafts ? "draft-mtp" : null;
-  const made = (changed) => $construct(config$RunConfig, fromJson({ ...knobs, ...changed }));
   // llama-server keeps logits for what its slots and drafts verify, which changes with them
-  if (program.keeps_slots && (slots !== before || knobs.spec_type !== own.spec_type)) knobs.n_outputs_max = made({}).n_verified;
-  return { ...knobs, n_depth: Math.floor(typed(field(form, "filled")) / 100 * made({}).deepest) };  // of one sequence
+  if (program.keeps_slots && (slots !== before || knobs.spec_type !== own.spec_type)) knobs.n_outputs_max = configOf(knobs).n_verified;
+  return { ...knobs, n_depth: Math.floor(typed(field(form, "filled")) / 100 * configOf(knobs).deepest) };  // of one sequence
 }
 
 // What is beside the knobs: the quantization, the machine, and whether what rides along does.
@@ -10192,6 +12801,7 @@ function label(form, isCardless) {
 
 // --- the address: what stands elsewhere than in the beginning, so that a link is a question
 
+// Writes it, and returns what is changed: nothing where all stands as in the beginning.
 function writeAddress(form) {
   const changed = new URLSearchParams();
   for (const input of form.elements) {
@@ -10201,6 +12811,7 @@ function writeAddress(form) {
   }
   const hash = changed.toString();
   if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  return hash;
 }
 
 function readAddress(form, data, asked) {
@@ -10226,8 +12837,8 @@ function readAddress(form, data, asked) {
 
 // --- from an answer to the page
 
-const mib = (bytes) => `${Math.round(bytes / MIB).toLocaleString("en")} MiB`;
-const tokens = (rate) => (rate >= 100 ? Math.round(rate).toLocaleString("en") : String(Number(rate.toPrecision(3))));
+const mib = (bytes) => `${count(Math.round(bytes / MIB))} MiB`;
+const tokens = (rate) => (rate >= 100 ? count(Math.round(rate)) : String(Number(rate.toPrecision(3))));
 function element(tag, text = "", className = "") {
   const made = document.createElement(tag);
   made.textContent = text;
@@ -10236,17 +12847,8 @@ function element(tag, text = "", className = "") {
 }
 const total = (parts) => parts.reduce((sum, [, bytes]) => sum + bytes, 0);
 
-// The devices of an answer as rows to draw: each card by itself, and what lies in the host's memory.
-function places(answer) {
-  const sum = (devices) => Object.keys(PARTS).map((part) => [part, devices.reduce((n, device) => n + device[`${part}_bytes`], 0)]);
-  const all = answer.memory.devices.items();
-  const limits = new Map(answer.cards.map(({ device, memory_bytes }) => [device, memory_bytes]));
-  const cards = all.filter(([name]) => prediction$is_card(name)), host = all.filter(([name]) => !prediction$is_card(name));
-  return [
-    ...cards.map(([name, device]) => ({ name: cards.length > 1 ? name : "Card", parts: sum([device]), limit: limits.get(name) ?? null })),
-    { name: "Host", parts: sum(host.map(([, device]) => device)), limit: answer.host.is_shared ? null : answer.host.room_bytes },
-  ];
-}
+// The bars of an answer: what each holds by component, and the most that it may.
+const rowsOf = ({ places }) => places.map(({ name, parts, limit_bytes: limit }) => ({ name, limit, parts: Object.keys(PARTS).map((part, i) => [part, parts[i]]) }));
 
 function drawBar({ name, parts, limit }, scale) {
   const used = total(parts);
@@ -10278,7 +12880,7 @@ function fillTable(table, rows) {
   const line = (name, values, className) => {
     const row = element("tr"), first = element("th", name, className);
     first.scope = "row";
-    row.append(first, ...values.map((bytes) => element("td", bytes === null ? "—" : (bytes / MIB).toLocaleString("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 }), "number")));
+    row.append(first, ...values.map((bytes) => element("td", bytes === null ? "—" : HUNDREDTHS.format(bytes / MIB), "number")));
     return row;
   };
   const value = ({ parts }, part) => parts.find(([name]) => name === part)[1];
@@ -10303,16 +12905,17 @@ function drawSpeed(tile, rate, interval) {
 }
 
 const together = ({ n_slots, n_depth, decode_tokens_per_s: rate, decode_interval_90: interval }) =>
-  `That is one slot alone. All ${n_slots} slots together, each ${n_depth.toLocaleString("en")} tokens deep, decode ${tokens(rate)} tokens/s${interval ? ` (90 %: ${tokens(interval[0])} to ${tokens(interval[1])})` : ""}.`;
+  `That is one slot alone. All ${n_slots} slots together, each ${count(n_depth)} tokens deep, decode ${tokens(rate)} tokens/s${interval ? ` (90 %: ${tokens(interval[0])} to ${tokens(interval[1])})` : ""}.`;
 
 const named = (card) => (Array.isArray(card) ? card.map(({ spec }) => spec.name) : card ? [card.name] : []);
 const called = (card) => named(card).join(" + ");
 
 // What the host holds beside the bars, and what its caches grow to: nothing that a bar of a start could show.
-function grown({ config, host: { memory, state } }) {
-  const caches = [memory.checkpoints_bytes && `checkpoints up to ${mib(memory.checkpoints_bytes)}`, memory.prompt_cache_bytes && `saved prompts up to ${mib(memory.prompt_cache_bytes)}`].filter(Boolean);
+function grown({ on_cards, host_state, process_bytes, checkpoints_bytes, prompt_cache_bytes }) {
+  const saved = prompt_cache_bytes === null ? "saved prompts without a limit" : prompt_cache_bytes && `saved prompts up to ${mib(prompt_cache_bytes)}`;
+  const caches = [checkpoints_bytes && `checkpoints up to ${mib(checkpoints_bytes)}`, saved].filter(Boolean);
   const said = { may_fill: " That is more than the RAM holds.", reads_disk: " The mapped weights do not all stay in RAM.", short: " The RAM is too small." };
-  return `${config.n_devices ? "The program and CUDA hold" : "The program holds"} ${mib(memory.process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[state] ?? ""}`;
+  return `${on_cards ? "The program and CUDA hold" : "The program holds"} ${mib(process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[host_state] ?? ""}`;
 }
 
 function verdict(answer, rows, card) {
@@ -10344,10 +12947,10 @@ const USUAL_PROGRAM = "llama-server";
 function show(root, data, asked) {
   const form = root.querySelector("form"), card = cardOf(form, asked);
   label(form, card === null);
-  writeAddress(form);
-  const knobs = knobsOf(form, data), beside = besideOf(form, data);
-  const answer = asked.predict(card, knobs, beside);
-  const rows = places(answer);
+  const changed = writeAddress(form), knobs = knobsOf(form, data), beside = besideOf(form, data);
+  const isFirst = data.first && !changed && $eq(configOf(knobs), configOf(data.first.knobs));
+  const answer = isFirst ? data.first.shown : shown$shown_of(asked.predict(card, knobs, beside));
+  const rows = rowsOf(answer);
   const said = verdict(answer, rows, card), scale = Math.max(...rows.map(({ parts, limit }) => Math.max(limit ?? 0, total(parts))));
   root.querySelector(".verdict").textContent = said.word;
   root.querySelector(".verdict").dataset.state = said.state;
@@ -10361,7 +12964,7 @@ function show(root, data, asked) {
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
   const reserve = optional(form, "reserve");
   const left = reserve && card !== null ? [`${mib(reserve)} of each card are left to others.`] : [];
-  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings, trust_words$trust_sentence(answer.memory.trust)]).values().map((text) => element("li", text)));
+  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.notes]).values().map((text) => element("li", text)));
   root.querySelector(".asked").textContent = programOf(form, data).sentence;
   root.querySelector(".command code").textContent = command(data, programOf(form, data), knobs, card, beside);
   root.querySelector(".find output").textContent = "";
@@ -10370,6 +12973,42 @@ function show(root, data, asked) {
 }
 
 // --- life of a page
+
+// What can wait is done one piece at a time while the page rests.
+const waiting = [];
+function whenIdle(act) {
+  if (waiting.push(act) > 1) return;
+  const next = () => (window.requestIdleCallback ?? setTimeout)(() => {
+    waiting[0]();
+    waiting.shift();
+    if (waiting.length) next();
+  });
+  next();
+}
+
+// The page opens with an answer that came with it. What its sliders ask next rests on graphs at both ends of the context,
+// which are gone through before one moves.
+function prepare(form, data, asked) {
+  const card = cardOf(form, asked), knobs = knobsOf(form, data), beside = besideOf(form, data), { n_ctx, n_expert_used = [] } = data.positions;
+  const ends = [n_ctx[0], n_ctx.at(-1)], experts = new Set([knobs.n_expert_used, ...n_expert_used]);
+  for (const used of experts) for (const end of ends) {
+    whenIdle(() => {
+      try {
+        asked.predict(card, { ...knobs, n_ctx: end, n_expert_used: used }, beside);
+      } catch (error) {
+        if (!(error instanceof $Exception)) throw error;  // what is refused is said where it is asked
+      }
+    });
+  }
+}
+function whenSeen(root, act) {
+  const observer = new IntersectionObserver((seen) => {
+    if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
+    observer.disconnect();
+    act();
+  });
+  observer.observe(root);
+}
 
 function start(root) {
   const data = readJson(root.querySelector("script")), asked = ask(data.facts), form = root.querySelector("form");
@@ -10412,11 +13051,12 @@ function start(root) {
         put(form, data, "n_ctx", n);
         refresh();
       }
-      output.textContent = n ? `${n.toLocaleString("en")} tokens fit with the other settings as they are` : "No context fits with these settings";
+      output.textContent = n ? `${count(n)} tokens fit with the other settings as they are` : "No context fits with these settings";
     });
   });
   for (const part of [form, ...root.querySelectorAll(".answer")]) part.hidden = false;
   root.querySelector(".without-script").hidden = true;
   refresh();
+  whenSeen(form, () => prepare(form, data, asked));
 }
 document.querySelectorAll(".what-if").forEach(start);
