@@ -130,6 +130,20 @@ def test_graphs_are_gone_through_before_a_slider_moves(dom: Dom, page: str) -> N
     assert "<title>true,false,false,true</title>" in shown
 
 
+def test_nothing_is_prepared_while_a_control_moves(dom: Dom, page: str) -> None:
+    wait = """
+    delete window.requestIdleCallback;
+    waiting.length = 0;
+    const { n_ctx } = document.querySelector("form").elements;
+    for (const ms of [0, 300, 600]) {
+      setTimeout(() => n_ctx.dispatchEvent(new Event("input", { bubbles: true })), ms);
+    }
+    const begun = performance.now();
+    const tell = () => { document.title = performance.now() - begun >= 1100; };
+    setTimeout(() => whenIdle(tell), 50);"""
+    assert "<title>true</title>" in dom(_with_script(page, wait))
+
+
 def test_saved_prompts_may_have_no_limit(dom: Dom, estimator: Estimator) -> None:
     config = RunConfig(cache_ram_mib=-1)
     shown = dom(render_what_if(what_if(estimator, config, program="llama-server")))

@@ -12974,16 +12974,21 @@ function show(root, data, asked) {
 
 // --- life of a page
 
-// What can wait is done one piece at a time while the page rests.
+// What can wait is done one piece at a time while the page rests, and not while controls move.
+const REST_MS = 500;
 const waiting = [];
+let movedAt = -REST_MS;
+addEventListener("input", () => { movedAt = performance.now(); });
 function whenIdle(act) {
   if (waiting.push(act) > 1) return;
-  const next = () => (window.requestIdleCallback ?? setTimeout)(() => {
+  const later = window.requestIdleCallback ?? setTimeout;
+  const next = () => {
+    if (performance.now() - movedAt < REST_MS) return setTimeout(next, REST_MS);
     waiting[0]();
     waiting.shift();
-    if (waiting.length) next();
-  });
-  next();
+    if (waiting.length) later(next);
+  };
+  later(next);
 }
 
 // The page opens with an answer that came with it. What its sliders ask next rests on graphs at both ends of the context,
