@@ -4,12 +4,14 @@ resumed."""
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from oomph.chat.history import History
 
+Oomph = Callable[..., tuple[int, str, str]]
 COMMAND = (sys.executable, "-c", "from oomph.cli import main; main()", "chat")
 
 
@@ -25,7 +27,7 @@ def _chat(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+def test_what_cannot_be_is_one_sentence(oomph: Oomph, tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     with History(path) as history:
         history.answer(history.ask("hello"), "hi", n_tokens=2)
@@ -45,10 +47,10 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
             if "--history" in arguments or "--resume" in arguments
             else ("--history", str(tmp_path / "new.sqlite"))
         )
-        done = _chat(*arguments, *own)
-        assert done.returncode == 2, done.stderr
-        assert sentence in done.stderr
-        assert "Traceback" not in done.stderr
+        code, _, said = oomph("chat", *arguments, *own)
+        assert code == 2, said
+        assert sentence in said
+        assert "Traceback" not in said
 
 
 @pytest.mark.llama
