@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import gc
+import os
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,9 @@ settings.load_profile("oomph")
 # that: here all that ends a command does.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# On busy cores llama.cpp's threads would burn four times what they compute, waiting for each other.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 gc.set_threshold(COLLECT_AFTER)  # as the command does, which many tests call in this process
 

@@ -1,7 +1,6 @@
 """`oomph chat` as it is typed: refusals in one sentence, and a conversation from a pipe, ended and
 resumed."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,13 +15,11 @@ COMMAND = (sys.executable, "-c", "from oomph.cli import main; main()", "chat")
 
 
 def _chat(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [*COMMAND, *arguments],
         input=said,
         capture_output=True,
         text=True,
-        env=environment,
         check=False,
     )
 
