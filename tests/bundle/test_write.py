@@ -20,6 +20,8 @@ from oomph.paths import cache_folder
 SWEEP = """
 name = "small"
 model = "demo"
+[config]
+n_threads = 1
 [axes]
 n_ctx = 512
 n_expert_used = [7, 8]

@@ -11,6 +11,8 @@ from oomph.cli import demo
 SWEEP = """
 name = "demo"
 model = "demo"
+[config]
+n_threads = 1
 [axes]
 n_ctx = 512
 n_expert_used = [7, 8]

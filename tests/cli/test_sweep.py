@@ -1,5 +1,5 @@
-"""`oomph sweep` and its neighbours as a user runs them: in a process of their own, on a real tiny
-model."""
+"""`oomph sweep` and its neighbours as a user runs them, on a real tiny model: what measures in a
+process of its own, what is refused before in this one."""
 
 import os
 import signal
@@ -20,6 +20,7 @@ from oomph.records.schema import Record
 from oomph.records.store import Store
 
 pytestmark = pytest.mark.llama
+Oomph = Callable[..., tuple[int, str, str]]
 OOMPH = (sys.executable, "-c", "from oomph.cli import main; main()")
 
 
@@ -129,13 +130,13 @@ def test_a_sweep_prints_plain_lines_resumes_merges_exports_and_reruns(
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    tmp_path: Path, sweep_file: Callable[[str], Path], text: str, sentence: str
+    oomph: Oomph, tmp_path: Path, sweep_file: Callable[[str], Path], text: str, sentence: str
 ) -> None:
-    done = _oomph("sweep", sweep_file(text), "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr.startswith("oomph: ")
-    assert sentence in done.stderr
-    assert done.stderr.count("\n") == 1
+    code, _, said = oomph("sweep", sweep_file(text), "--out", tmp_path / "out")
+    assert code == 2
+    assert said.startswith("oomph: ")
+    assert sentence in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -158,17 +159,25 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     ],
 )
 def test_an_executor_that_cannot_be_had_is_one_sentence(
-    sweep_file: Callable[[str], Path], tmp_path: Path, options: list[str], sentence: str
+    oomph: Oomph,
+    sweep_file: Callable[[str], Path],
+    tmp_path: Path,
+    options: list[str],
+    sentence: str,
 ) -> None:
-    done = _oomph("sweep", sweep_file("axes.n_ctx = 256"), "--out", tmp_path / "out", *options)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert sentence in done.stderr
+    code, _, said = oomph(
+        "sweep", sweep_file("axes.n_ctx = 256"), "--out", tmp_path / "out", *options
+    )
+    assert (code, said.count("\n")) == (2, 1), said
+    assert sentence in said
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(sweep_file: Callable[[str], Path]) -> None:
-    done = _oomph("sweep", sweep_file("axes.n_ctx = 256"), "--out", "/proc/oomph")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "/proc/oomph cannot be written" in done.stderr
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    oomph: Oomph, sweep_file: Callable[[str], Path]
+) -> None:
+    code, _, said = oomph("sweep", sweep_file("axes.n_ctx = 256"), "--out", "/proc/oomph")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "/proc/oomph cannot be written" in said
 
 
 def test_an_interrupt_while_a_line_is_printed_ends_the_workers(

@@ -1,5 +1,7 @@
 """Unequal cards: the split by free memory, and every buffer of llama-server on phantom cards."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,18 @@ def test_a_card_that_no_layer_goes_to_changes_no_speed() -> None:
     assert both.decode_tokens_per_s == pytest.approx(alone.decode_tokens_per_s, rel=1e-9)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The sparse file of a model, one for all cards."""
+
+    @cache
+    def path(name: str) -> Path:
+        model = catalogue_model(*name.split(":"))
+        return write_synthetic(model, tmp_path_factory.mktemp("sparse") / "model.gguf")
+
+    return path
+
+
 @pytest.mark.phantom
 @pytest.mark.llama
 @pytest.mark.parametrize(
@@ -114,13 +128,12 @@ def test_every_buffer_of_unequal_cards_is_the_servers(
     knobs: dict[str, Any],
     llama_server: Path,
     cuda_backend: CudaBackend,
-    tmp_path: Path,
+    written: Callable[[str], Path],
 ) -> None:
     """llama.cpp divides by the phantoms' free memory, or as it is told; MiB with two decimals."""
     model = catalogue_model(*name.split(":"))
-    path = write_synthetic(model, tmp_path / "model.gguf")
     with phantom_cards(cards, llama_cpp=llama_server.parent) as phantom:
-        run = served(path, f"-c 16384 -np 1 --fit off {flags}", llama_server, phantom)
+        run = served(written(name), f"-c 16384 -np 1 --fit off {flags}", llama_server, phantom)
     estimator = Estimator(model, cards, coefficients=NO_CONTEXT)
     asked = {"n_ctx": 16_384, "n_seq_max": 1, "n_devices": len(estimator.cards), **knobs}
     memory = estimator.memory(Said(knobs=asked).config(model))

@@ -2,6 +2,7 @@
 held against llama.cpp, in settings that move things about."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -35,12 +36,17 @@ PADDING_BYTES: Final = 128 + 512 * 34 // 32
 """What memory takes more for a tensor at most: alignment, and on a card the last quantized row
 filled up."""
 
-MODELS: Final = {name: catalogue_model(name, "Q4_K_M") for name in catalogue_names()}
-SHAPES: Final = {name: shaped_model(name) for name in shapes() if name not in MODELS}
+MODELS: Final = tuple(catalogue_names())
+SHAPES: Final = tuple(name for name in shapes() if name not in MODELS)
+
+
+@cache
+def _model(name: str) -> ModelSpec:
+    return catalogue_model(name, "Q4_K_M") if name in MODELS else shaped_model(name)
 
 
 def _settled(name: str, setting: str) -> tuple[ModelSpec, Setup, dict[bool, Work]]:
-    model = MODELS[name] if name in MODELS else SHAPES[name]
+    model = _model(name)
     setup = MemoryModel(model).setup(RunConfig(n_ctx=40_000, flash_attn="on", **SETTINGS[setting]))
     card, host = forward_work(model, setup)
     return model, setup, {True: card, False: host}

@@ -27,6 +27,8 @@ pytestmark = [
 
 MARK = "OOMPH_TEST_OF_A_RAY_CLUSTER"
 NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
+HEAD = NODE | {"_system_config": {"health_check_period_ms": 300}}
+"""Ray asks every 3 seconds whether a node lives, and believes the fifth time that it does not."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def cluster() -> Iterator[Any]:
         patch.setenv(MARK, "1")  # inherited by the nodes, their tasks and the workers of these
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args=NODE)
+        cluster = Cluster(initialize_head=True, head_node_args=HEAD)
         cluster.add_node(**NODE)
         cluster.wait_for_nodes()
         yield cluster

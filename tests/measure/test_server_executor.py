@@ -276,7 +276,7 @@ def test_the_real_server_drafts_as_it_is_asked(llama_server: Path, tmp_path: Pat
     text = f"""
     name = "ngram"
     model = "{demo_model()}"
-    config = {{ n_ctx = 512, n_expert_used = 4 }}
+    config = {{ n_ctx = 512, n_expert_used = 4, n_threads = 1 }}
     axes.spec_type = ["none", "ngram-simple"]
     [measure]
     through = "llama-server"

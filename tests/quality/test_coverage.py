@@ -1,10 +1,20 @@
 """Planted differences: how often intervals hold the truth, and how often tests cry wolf."""
 
 from random import Random
+from statistics import fmean
 
 import pytest
 
-from oomph.quality.intervals import difference_interval, mean_interval, wilson
+from oomph.quality.intervals import (
+    MOST_KEPT,
+    N_RESAMPLES,
+    SEED,
+    difference_interval,
+    mean_interval,
+    middle_of,
+    resampled,
+    wilson,
+)
 from oomph.quality.paired_tests import mcnemar_p, sign_flip_p
 from oomph.quality.power import POWER, items_needed, power, smallest_shown
 
@@ -49,6 +59,15 @@ def test_the_interval_of_a_difference_holds_the_planted_one(
         low, high = difference_interval(steps)
         held += low - 1e-9 <= better - worse <= high + 1e-9
     assert 0.92 <= held / N_TRIES <= 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, MOST_KEPT, MOST_KEPT + 1])
+def test_draws_that_are_kept_are_those_of_the_seed(n: int) -> None:
+    source, drawn = Random(n), Random(SEED)
+    for values in ([source.random() for _ in range(n + 2)] for _ in range(2)):
+        drawn.seed(SEED)
+        means = sorted(fmean(drawn.choices(values, k=n)) for _ in range(N_RESAMPLES))
+        assert resampled(values, n) == middle_of(means)
 
 
 @pytest.mark.parametrize("partial", [False, True])

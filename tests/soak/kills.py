@@ -19,9 +19,11 @@ from random import Random
 
 import psutil
 
-from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.chat.history import History
 from oomph.files import write_file
+from oomph.gguf.ggml_types import QUANTS
+from oomph.gguf.header import TensorInfo
 from oomph.models.synth import write_synthetic
 from oomph.records.schema import Record
 from oomph.records.store import Store
@@ -72,7 +74,7 @@ class FastSweep:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.out, self.model = folder, folder / "out", folder / "model.gguf"
         if not self.model.exists():
-            write_synthetic(catalogue_model("qwen3-0.6b", "Q4_K_M"), self.model)
+            write_synthetic(_small_model(), self.model)
         (folder / "worker.py").write_text(WORKER)
         n_ctx = [256 * (number + 1) for number in range(N_POINTS)]
         (folder / "sweep.toml").write_text(
@@ -140,6 +142,20 @@ class FastSweep:
         while self.living() and time.monotonic() < until:
             time.sleep(0.02)
         return not self.living()
+
+
+def _small_model() -> ModelSpec:
+    """A dense model of 80 KB: a sweep hashes the file that it measures, and no worker loads it."""
+    words = TensorInfo(name="token_embd.weight", ne=(64, 300), quant=QUANTS["F32"], offset=0)
+    sizes = {"block_count": 2, "embedding_length": 64, "feed_forward_length": 128}
+    heads = {"attention.head_count": 2, "attention.head_count_kv": 1, "context_length": 4096}
+    return ModelSpec(
+        name="small",
+        arch="llama",
+        source="test",
+        tensors={words.name: words},
+        metadata={f"llama.{key}": value for key, value in (sizes | heads).items()},
+    )
 
 
 def kill_case(source: Random) -> bytes:

@@ -27,6 +27,8 @@ STAMP: Final = "bundle.json"
 _BEGUN: Final = ".oomph-install"
 _UNPACKED: Final = ".unpacked"
 _BLOCK: Final = 1 << 20
+_NOT_COMPILED: Final = "site-packages/(pip|.+/tests)/"
+"""What no command imports: most of the time that compiling takes."""
 _LAUNCHER: Final = """#!/bin/sh
 # oomph with the models and backends that came with it; OOMPH_CACHE names another folder for them.
 here=$(dirname "$(readlink -f "$0")")
@@ -260,11 +262,13 @@ def _set_up(folder: Path, manifest: dict[str, Any]) -> None:
         "-q",
         "-j",
         "0",
+        "-x",
+        _NOT_COMPILED,
         str(folder / "venv" / "lib"),
     ]  # on all cores; pip takes one
     subprocess.run(
         compile_all, stdout=subprocess.DEVNULL, check=False, env=_bare()
-    )  # a package's tests need not compile
+    )  # what nobody imports need not compile
     print(f"{len(wheels)} wheels are installed in {folder / 'venv'}", flush=True)
     shutil.rmtree(unpacked / "wheels")
     for path in _files(unpacked):

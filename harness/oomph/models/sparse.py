@@ -10,7 +10,6 @@ from pathlib import Path
 
 from oomph.architectures.source import read_model
 from oomph.architectures.spec import ModelSpec
-from oomph.models.synth import write_synthetic
 from oomph.paths import cache_folder, expanded
 
 
@@ -30,6 +29,9 @@ def sparse_file(spec: ModelSpec) -> Path:
     """The sparse file of that shape in the cache folder, written if it is not there."""
     path = cache_folder() / "sparse" / file_name(spec)
     if not path.exists():
+        # numpy and gguf take a quarter of a second to load, and most runs write no file
+        from oomph.models.synth import write_synthetic
+
         path.parent.mkdir(parents=True, exist_ok=True)
         write_synthetic(spec, path)
     return path

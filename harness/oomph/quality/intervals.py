@@ -1,7 +1,9 @@
 """Intervals of shares and of mean scores: plain numbers in, 95 % intervals out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from random import Random
 from statistics import NormalDist, fmean
 from typing import Final
@@ -13,6 +15,8 @@ Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)
 N_RESAMPLES: Final = 2000
 SEED: Final = 23
 """Of every resampling, so that the same records give the same page."""
+MOST_KEPT: Final = 200
+"""Values of a resample up to which the draws are kept, as 3 MB at most."""
 _ONE_EITHER_WAY: Final = (-0.5, 0.5)
 
 
@@ -49,9 +53,18 @@ def difference_interval(differences: Sequence[float]) -> Interval:
 
 def resampled(values: Sequence[float], n: int) -> Interval:
     """The middle 95 % of means of `n` values drawn with replacement, N_RESAMPLES times, seeded."""
+    if 1 < n <= MOST_KEPT:
+        return middle_of(sorted(fmean(draw(values)) for draw in _draws(len(values), n)))
     random = Random(SEED)
-    means = sorted(fmean(random.choices(values, k=n)) for _ in range(N_RESAMPLES))
-    return middle_of(means)
+    return middle_of(sorted(fmean(random.choices(values, k=n)) for _ in range(N_RESAMPLES)))
+
+
+@lru_cache(maxsize=4)
+def _draws(n_values: int, n: int) -> tuple[Callable[[Sequence[float]], Sequence[float]], ...]:
+    """Which of `n_values` values each resample takes: by the seed the same for as many values, so
+    that settings that were asked the same items share what is a resample's longest part."""
+    random, places = Random(SEED), range(n_values)
+    return tuple(itemgetter(*random.choices(places, k=n)) for _ in range(N_RESAMPLES))
 
 
 def middle_of(ordered: Sequence[float]) -> Interval:

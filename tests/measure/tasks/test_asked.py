@@ -293,12 +293,16 @@ QUIET = "[measure]\nn_prompt = 0\nn_gen = 0\ntiming = false\n"
 @pytest.mark.slow
 def test_the_demo_model_is_asked_the_same_in_every_setting() -> None:
     text = """
-config.n_threads = 1
+config = { n_threads = 1, n_expert_used = 1 }
 [measure]
 n_prompt = 0
 n_gen = 0
 timing = false
-tasks = { lengths = [330], families = ["niah_single", "common_words"], n_items = 1 }
+[measure.tasks]
+lengths = [330]
+families = ["niah_single", "common_words"]
+n_items = 1
+depths = [0.5]
 [[group]]
 name = "as it was trained"
 axes = { n_ctx = 384 }
@@ -322,12 +326,13 @@ config = { rope_scaling = "yarn", rope_scale = 2.0 }
 @pytest.mark.llama
 @pytest.mark.slow
 def test_time_that_is_up_ends_the_asking_and_is_said() -> None:
-    tasks = "tasks = { lengths = [330], n_items = 50, budget_s = 0.001 }"
-    (record,) = run_real(demo_model(), f"config.n_ctx = 384\n{QUIET}{tasks}")
+    tasks = "tasks = { lengths = [330], n_items = 5, budget_s = 0.001 }"
+    config = "config = { n_ctx = 384, n_expert_used = 1 }"
+    (record,) = run_real(demo_model(), f"{config}\n{QUIET}{tasks}")
     told = tasks_of(record)
     assert record.outcome.label == "ok"
     assert len(told.items) < 3
-    assert told.missing == f"the time was up: {len(told.items)} of 300 items asked"
+    assert told.missing == f"the time was up: {len(told.items)} of 30 items asked"
 
 
 @pytest.mark.llama
