@@ -72,11 +72,12 @@ def test_launch_leaves_no_card_empty(oomph: Oomph, tmp_path: Path) -> None:
         for line in script.splitlines()
         if "--" in line and line.startswith("    --") and len(line.split()) > 2
     )
-    assert int(flags["--n-cpu-moe"]) < 24
+    on_host = flags.get("--n-cpu-moe", "0")  # experts may be left by their layers alone
+    assert int(on_host) < 24
     overrides = flags.get("--override-tensor", "").strip("'")
     found = answer(
         oomph, "estimate", *EXPERTS[:3], "--n-ubatch", 2048, "-np", 1, "--gpu", "2x3090",
-        "-ncmoe", flags["--n-cpu-moe"], "-ts", flags["--tensor-split"],
+        "-ncmoe", on_host, "-ts", flags["--tensor-split"],
         *(("-ot", overrides) if overrides else ()),
     )  # fmt: skip
     assert all(0 < card["margin_bytes"] < 2 * 2**30 for card in found["cards"])
