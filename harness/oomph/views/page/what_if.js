@@ -403,9 +403,11 @@ function whenIdle(act) {
   const later = window.requestIdleCallback ?? setTimeout;
   const next = () => {
     if (performance.now() - movedAt < REST_MS) return setTimeout(next, REST_MS);
-    waiting[0]();
-    waiting.shift();
-    if (waiting.length) later(next);
+    try {
+      waiting.shift()();
+    } finally {
+      if (waiting.length) later(next);
+    }
   };
   later(next);
 }
