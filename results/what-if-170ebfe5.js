@@ -12978,7 +12978,6 @@ function show(root, data, asked) {
 const REST_MS = 500;
 const waiting = [];
 let movedAt = -REST_MS;
-addEventListener("input", () => { movedAt = performance.now(); });
 function whenIdle(act) {
   if (waiting.push(act) > 1) return;
   const later = window.requestIdleCallback ?? setTimeout;
@@ -13039,6 +13038,7 @@ function start(root) {
   };
   setUp(form, data, asked);
   form.addEventListener("input", ({ target }) => {
+    movedAt = performance.now();
     if (target.type === "range") put(form, data, target.dataset.knob, data.positions[target.dataset.knob][target.value]);
     else if (target.name in data.positions && target.type === "number") form.querySelector(`input[data-knob="${target.name}"]`).value = nearest(data.positions[target.name], typed(target));
     if (target.name === "program") setKnobs(form, data);
