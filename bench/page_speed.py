@@ -10,10 +10,10 @@ page rests, what each step of a slider or list takes until all is drawn.
 import argparse
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from queue import Empty, Queue
 from statistics import median
 from threading import Thread
@@ -23,10 +23,13 @@ from oomph.estimate.estimator import Estimator
 from oomph.views.what_if import what_if
 from oomph.views.what_if_page import render_what_if
 
+BROWSER = Path(__file__).resolve().parent.parent / "scripts" / "browser"
 CARD = "RTX 4090"
-CONTEXTS = [256 * (40 + 5 * i) for i in range(40)]
-TYPES = ["q8_0", "q4_0", "q5_1", "bf16"]
-EXPERTS = [1, 2, 4, 6, 7, 9, 10, 12]
+STEPS = {
+    "n_ctx": [256 * (40 + 5 * i) for i in range(40)],
+    "n_expert_used": [1, 2, 4, 6, 7, 9, 10, 12],
+    "type_k": ["q8_0", "q4_0", "q5_1", "bf16"],
+}
 
 TIMED = """
 const opened = performance.now();
@@ -48,9 +51,9 @@ const step = (name, value) => {
 const seen = () => new Promise((resolve) => whenSeen(form, resolve));
 const rested = () => new Promise((resolve) => whenIdle(resolve));
 const frame = () => new Promise((resolve) => setTimeout(resolve, 16));
-async function steps(name, values) {
+async function steps(name) {
   const took = [];
-  for (const value of values) {
+  for (const value of form.elements[name] ? STEPS[name] : []) {
     await frame();
     took.push(step(name, value));
   }
@@ -67,9 +70,9 @@ const tell = (told) => fetch("/", { method: "POST", body: JSON.stringify(told) }
   await seen();
   await rested();
   const prepared = performance.now();
-  const contexts = await steps("n_ctx", CONTEXTS);
-  const experts = form.elements.n_expert_used ? await steps("n_expert_used", EXPERTS) : [];
-  const types = await steps("type_k", TYPES);
+  const contexts = await steps("n_ctx");
+  const experts = await steps("n_expert_used");
+  const types = await steps("type_k");
   tell({ opened, answered, prepared, contexts, experts, types });
 })();
 """
@@ -121,8 +124,7 @@ def in_browser(chromium: str, html: str) -> tuple[Times, Times]:
 def row(chromium: str, name: str, n_opened: int) -> str:
     """The times of one model's page as a line of a table: medians of so many pages."""
     asked = what_if(Estimator(name, CARD), RunConfig(n_ctx=8192))
-    script = TIMED.replace("CONTEXTS", json.dumps(CONTEXTS)).replace("TYPES", json.dumps(TYPES))
-    script = script.replace("EXPERTS", json.dumps(EXPERTS))
+    script = f"const STEPS = {json.dumps(STEPS)};{TIMED}"
     html = re.sub(r"<meta http-equiv=.*?>", "", render_what_if(asked))  # its policy runs no other
     before, main, after = html.rpartition("<script>")
     html = f"{before}<script>performance.mark('script');</script>{main}{after}"
@@ -149,9 +151,9 @@ def main() -> None:
     parser.add_argument("models", nargs="*")
     parser.add_argument("--opened", type=int, default=5, help="pages of each model")
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("there is no Chromium; `scripts/browser` installs one")
+    found = subprocess.run([BROWSER], stdout=subprocess.PIPE, text=True, check=False)
+    if found.returncode:
+        raise SystemExit(1)  # it has said why
     columns = (
         "opened",
         "of it its script",
@@ -165,7 +167,7 @@ def main() -> None:
     print(f"| model | {' | '.join(f'{name}, ms' for name in columns)} |")
     print("|" + " --- |" * (len(columns) + 1))
     for name in options.models or ["qwen3-30b-a3b:Q4_K_M", "gemma-4-26b-a4b:Q4_K_M"]:
-        print(row(chromium, name, options.opened), flush=True)
+        print(row(found.stdout.strip(), name, options.opened), flush=True)
 
 
 if __name__ == "__main__":

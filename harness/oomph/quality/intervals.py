@@ -1,7 +1,7 @@
 """Intervals of shares and of mean scores: plain numbers in, 95 % intervals out."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from random import Random
@@ -53,10 +53,13 @@ def difference_interval(differences: Sequence[float]) -> Interval:
 
 def resampled(values: Sequence[float], n: int) -> Interval:
     """The middle 95 % of means of `n` values drawn with replacement, N_RESAMPLES times, seeded."""
+    drawn: Iterable[Sequence[float]]
     if 1 < n <= MOST_KEPT:
-        return middle_of(sorted(fmean(draw(values)) for draw in _draws(len(values), n)))
-    random = Random(SEED)
-    return middle_of(sorted(fmean(random.choices(values, k=n)) for _ in range(N_RESAMPLES)))
+        drawn = (draw(values) for draw in _draws(len(values), n))
+    else:
+        random = Random(SEED)
+        drawn = (random.choices(values, k=n) for _ in range(N_RESAMPLES))
+    return middle_of(sorted(map(fmean, drawn)))
 
 
 @lru_cache(maxsize=4)

@@ -172,6 +172,7 @@ def what_if(
     config = config or RunConfig(n_devices=len(estimator.cards) if estimator.gpu else 0)
     positions = control_positions(estimator.model, config)
     asked_as = program_facts(program, estimator, config)
+    riders = fixed_riders(estimator, config)
     return WhatIf(
         name=estimator.model.name,
         reference=reference or estimator.model.source,
@@ -194,7 +195,7 @@ def what_if(
             "has_head": n_decoding(estimator.model) < estimator.model.n_layer,
             "riders": [
                 [rider.name, rider.bytes_by_device, rider.note, rider.read_layers]
-                for rider in fixed_riders(estimator, config)
+                for rider in riders
             ],
             "machine": asdict(estimator.machine),
         },
@@ -211,7 +212,7 @@ def what_if(
             for name in dict.fromkeys((program, *(PROGRAMS if program in PROGRAMS else ())))
         ],
         table=default_table(estimator, config, positions["n_ctx"]),
-        first=first_answer(estimator, config),
+        first=first_answer(estimator.changed(riders=riders) if riders else estimator, config),
     )
 
 
@@ -313,15 +314,8 @@ def first_answer(estimator: Estimator, config: RunConfig) -> dict[str, Any] | No
         return None
     used = config.n_expert_used or estimator.model.n_expert_used
     first = config.with_(n_depth=0, n_expert_used=used if estimator.model.is_moe else None)
-    riders = fixed_riders(estimator, config)
-    asked = estimator.changed(riders=riders) if riders else estimator
-    usual = RunConfig()
-    return {
-        "knobs": {
-            knob: value for knob, value in first.to_dict().items() if value != getattr(usual, knob)
-        },
-        "shown": asdict(shown_of(asked.predict(first, longest=False))),
-    }
+    answer = estimator.predict(first, longest=False)
+    return {"knobs": first.to_dict(), "shown": asdict(shown_of(answer))}
 
 
 def card_facts(gpu: GpuSpec) -> list[Any]:

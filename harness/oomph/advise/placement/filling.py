@@ -254,9 +254,10 @@ class Fillings:
     ) -> Ends | None:
         """The runs of the least cost, of equal ones those whose first cards take the most layers:
         they leave experts of the first layers to the host, which -ncmoe says in a number.
-        `costs_from(card, i)` are those of the card's runs that begin
-        with layer `i`, an empty one first, as long as the card holds them: the same on cards of one
-        kind with as much room."""
+
+        `costs_from(card, i)` are those of the card's runs that begin with layer `i`, an empty one
+        first, as long as the card holds them: the same on cards of one kind with as much room.
+        """
         best = [inf] * (self._n + 1)
         for first in firsts:
             best[first] = self._whole_on_host(first)

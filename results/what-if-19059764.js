@@ -12974,6 +12974,16 @@ function show(root, data, asked) {
 
 // --- life of a page
 
+// What `act` gives, or what is made of the package's own refusal.
+function attempt(act, refused) {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof $Exception)) throw error;
+    return refused(error);
+  }
+}
+
 // What can wait is done one piece at a time while the page rests, and not while controls move.
 const REST_MS = 500;
 const waiting = [];
@@ -12998,13 +13008,8 @@ function prepare(form, data, asked) {
   const card = cardOf(form, asked), knobs = knobsOf(form, data), beside = besideOf(form, data), { n_ctx, n_expert_used = [] } = data.positions;
   const ends = [n_ctx[0], n_ctx.at(-1)], experts = new Set([knobs.n_expert_used, ...n_expert_used]);
   for (const used of experts) for (const end of ends) {
-    whenIdle(() => {
-      try {
-        asked.predict(card, { ...knobs, n_ctx: end, n_expert_used: used }, beside);
-      } catch (error) {
-        if (!(error instanceof $Exception)) throw error;  // what is refused is said where it is asked
-      }
-    });
+    // what is refused is said where it is asked
+    whenIdle(() => attempt(() => asked.predict(card, { ...knobs, n_ctx: end, n_expert_used: used }, beside), () => null));
   }
 }
 function whenSeen(root, act) {
@@ -13022,19 +13027,14 @@ function start(root) {
   let frame = null, rest = null;
   const refresh = () => {
     frame = null;
-    const said = attempt(() => show(root, data, asked));
+    const said = attempt(() => show(root, data, asked), tell);
     clearTimeout(rest);
     rest = setTimeout(() => { live.textContent = said; }, 700);  // a screen reader hears where a slider came to rest
   };
-  const attempt = (act) => {
-    try {
-      return act();
-    } catch (error) {
-      if (!(error instanceof $Exception)) throw error;
-      root.querySelector(".verdict").textContent = error.message;
-      root.querySelector(".verdict").dataset.state = "fails";
-      return error.message;
-    }
+  const tell = ({ message }) => {
+    root.querySelector(".verdict").textContent = message;
+    root.querySelector(".verdict").dataset.state = "fails";
+    return message;
   };
   setUp(form, data, asked);
   form.addEventListener("input", ({ target }) => {
@@ -13053,7 +13053,7 @@ function start(root) {
     const output = root.querySelector(".find output");
     output.textContent = "…";
     setTimeout(() => {
-      const n = attempt(() => asked.longest(cardOf(form, asked), knobsOf(form, data), besideOf(form, data)));
+      const n = attempt(() => asked.longest(cardOf(form, asked), knobsOf(form, data), besideOf(form, data)), tell);
       if (Number.isInteger(n) && n > 0) {
         put(form, data, "n_ctx", n);
         refresh();
